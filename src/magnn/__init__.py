@@ -1,0 +1,61 @@
+"""Sequential recommendation with memory-augmented graph neural networks (MA-GNN).
+
+import magnn
+
+events = magnn.read_events("events.csv")
+split = magnn.split(events, "paper")
+rec = magnn.fit(split, seed=0)
+magnn.evaluate(rec, split, k=10).metrics
+rec.recommend("alice", k=10)
+rec.save("movies/")
+rec = magnn.load("movies/")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from magnn.data.events import read_events
+    from magnn.data.interactions import Interactions
+    from magnn.data.split import Split, split
+    from magnn.errors import MagnnError
+    from magnn.evaluation import Report, evaluate
+    from magnn.fitting import fit
+    from magnn.recommender import Recommended, Recommender, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Interactions",
+    "MagnnError",
+    "Recommended",
+    "Recommender",
+    "Report",
+    "Split",
+    "evaluate",
+    "fit",
+    "load",
+    "read_events",
+    "split",
+]
+
+_HOMES = {
+    "Interactions": "magnn.data.interactions",
+    "MagnnError": "magnn.errors",
+    "Recommended": "magnn.recommender",
+    "Recommender": "magnn.recommender",
+    "Report": "magnn.evaluation",
+    "Split": "magnn.data.split",
+    "evaluate": "magnn.evaluation",
+    "fit": "magnn.fitting",
+    "load": "magnn.recommender",
+    "read_events": "magnn.data.events",
+    "split": "magnn.data.split",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded on first use: importing magnn costs nothing, and torch comes only with what needs it.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'magnn' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,208 @@
+"""What a fit leaves behind, and its form on disk: a directory of safetensors, JSON and Parquet.
+
+Nothing in it is executed on loading. `manifest.json` names the format version and every file's SHA-256.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from polars.exceptions import PolarsError
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from magnn.data.interactions import Histories, Interactions
+from magnn.data.split import Split
+from magnn.errors import ArtifactError, InputError
+from magnn.model.magnn import MAGNN
+from magnn.settings import Settings
+from magnn.storage import atomic_directory
+from magnn.training.trainer import EpochLog
+
+FORMAT, FORMAT_VERSION = "magnn", 1
+MANIFEST = "manifest.json"
+FILES = ("model.safetensors", "fit.json", "events.parquet", "users.parquet", "items.parquet", "training.jsonl")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network with the log it was fitted on.
+
+    Attributes:
+        model: frozen network.
+        split: the event log and its parts; ids and titles come from here.
+        settings, seed: what it was fitted with.
+        refit: whether the validation events were trained on too.
+        logs: one entry per epoch of each phase.
+        completed: False if Ctrl-C cut the training short.
+    """
+
+    model: MAGNN
+    split: Split
+    settings: Settings
+    seed: int
+    refit: bool
+    logs: list[EpochLog] = field(default_factory=list)
+    completed: bool = True
+
+
+def write_artifact(fitted: Fitted, path: Path) -> None:
+    """Write to the directory `path`, replacing a model that stands there.
+
+    Raises:
+        ArtifactError: `path` exists and is not a model.
+        StorageError: the disk is full or the place cannot be written; an older model there is left as it was.
+    """
+    check_destination(path)
+    split, events = fitted.split, fitted.split.events
+    with atomic_directory(path) as directory:
+        weights = {name: value.contiguous() for name, value in fitted.model.state_dict().items()}
+        save_file(weights, directory / "model.safetensors")
+        about = {
+            "settings": fitted.settings.model_dump(),
+            "seed": fitted.seed,
+            "refit": fitted.refit,
+            "completed": fitted.completed,
+            "protocol": split.protocol,
+            "dropped": events.dropped,
+            "notes": list(events.notes),
+            "fitted_with": {name: version(name) for name in ("magnn", "torch", "numpy", "scipy", "polars")},
+        }
+        _write_json(directory / "fit.json", about)
+        columns = {
+            "user": events.histories.users,
+            "item": events.histories.items,
+            "time": events.times,
+            "part": split.part,
+        }
+        pl.DataFrame(columns).write_parquet(directory / "events.parquet")
+        pl.DataFrame({"user": events.user_ids}).write_parquet(directory / "users.parquet")
+        items = events.item_table if events.item_table is not None else pl.DataFrame({"item": events.item_ids})
+        items.write_parquet(directory / "items.parquet")
+        lines = (json.dumps(asdict(log)) for log in fitted.logs)
+        (directory / "training.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        manifest = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "sha256": {name: _sha256(directory / name) for name in FILES},
+        }
+        _write_json(directory / MANIFEST, manifest)
+
+
+def read_artifact(path: Path) -> Fitted:
+    """Read it back, the same to the bit.
+
+    Raises:
+        ArtifactError: no such directory, not a model, of a newer format, or damaged: every file's hash is checked.
+    """
+    _verify(path)
+    try:
+        about = json.loads((path / "fit.json").read_text(encoding="utf-8"))
+        settings = Settings.model_validate(about["settings"])
+        split = Split(
+            _events(path, about), about["protocol"], pl.read_parquet(path / "events.parquet")["part"].to_numpy()
+        )
+        model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
+        model.load_state_dict(load_file(path / "model.safetensors"))
+        lines = (path / "training.jsonl").read_text(encoding="utf-8").splitlines()
+        logs = [EpochLog(**json.loads(line)) for line in lines]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,
+        SafetensorError,
+        PolarsError,
+        ValidationError,
+    ) as error:
+        # The hashes are right, so this was written so: by hand, or by a program that is not magnn.
+        raise ArtifactError(
+            f"{path}: its files do not belong together ({str(error).splitlines()[0]}); fit it again"
+        ) from error
+    return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"])
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether `path` is a directory with a magnn manifest, of whatever version."""
+    try:
+        return bool(_read_manifest(path)["format"] == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def check_destination(path: Path) -> None:
+    """Raises ArtifactError if writing a model to `path` would overwrite something that is none."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.exists() and not is_artifact(path):
+        raise ArtifactError(f"{path} exists and is not a magnn model; choose another output, or move it away")
+
+
+def _events(path: Path, about: dict[str, Any]) -> Interactions:
+    events = pl.read_parquet(path / "events.parquet")
+    users, items = pl.read_parquet(path / "users.parquet"), pl.read_parquet(path / "items.parquet")
+    user, item = events["user"].to_numpy(), events["item"].to_numpy()
+    if (
+        (np.diff(user) < 0).any()
+        or user.max() >= users.height
+        or item.max() >= items.height
+        or min(user.min(), item.min()) < 0
+    ):
+        raise InputError("events of unknown users or items")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users.height))]).astype(np.int64)
+    return Interactions(
+        histories=Histories(item, offsets, items.height),
+        times=events["time"].to_numpy(),
+        user_ids=users["user"],
+        item_ids=items["item"],
+        item_table=items if items.width > 1 else None,
+        dropped=about["dropped"],
+        notes=tuple(about["notes"]),
+    )
+
+
+def _verify(path: Path) -> None:
+    if not path.exists():
+        raise ArtifactError(f"{path}: no such model; magnn fit EVENTS -o {path} makes one")
+    if not is_artifact(path):
+        raise ArtifactError(f"{path} is not a magnn model: it has no readable {MANIFEST}")
+    manifest = _read_manifest(path)
+    found = manifest.get("format_version")
+    if not isinstance(found, int) or found > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path} has format version {found}; this magnn reads up to {FORMAT_VERSION}: upgrade magnn"
+        )
+    for name in FILES:
+        expected = manifest.get("sha256", {}).get(name)
+        try:
+            actual = _sha256(path / name)
+        except OSError as error:
+            raise ArtifactError(
+                f"{path}: {name} is missing or unreadable; fetch the model again or fit it again"
+            ) from error
+        if actual != expected:
+            raise ArtifactError(
+                f"{path}: {name} was changed or cut short since it was saved; fetch or fit the model again"
+            )
+
+
+def _read_manifest(path: Path) -> Any:
+    return json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,288 @@
+"""The commands. Each imports what it needs when it runs, so that --help does not wait for torch."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from magnn.errors import InputError
+
+app = typer.Typer(
+    help="Sequential recommendation with MA-GNN: an event log in, an evaluated recommender out.",
+    epilog="Start with: magnn demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="List and get public data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+class SplitName(StrEnum):
+    """Protocols of `magnn.split`, as the command line offers them."""
+
+    paper = "paper"
+    leave_one_out = "leave-one-out"
+    time = "time"
+    none = "none"
+
+
+class RepeatsName(StrEnum):
+    """What to do with repeated (user, item) events."""
+
+    first = "first"
+    all = "all"
+
+
+class HeldOut(StrEnum):
+    """Held-out parts."""
+
+    test = "test"
+    valid = "valid"
+
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory written by magnn fit.")]
+K = Annotated[int, typer.Option("-k", help="Length of the list.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def fit(
+    events: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENTS", help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, or a database URL with --query."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Directory to write the model to.")],
+    items: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Item table: an id column, a title, anything else.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="What to select from a database.")] = None,
+    user_col: Annotated[str | None, typer.Option(metavar="C", help="User column, if not recognised.")] = None,
+    item_col: Annotated[str | None, typer.Option(metavar="C", help="Item column, if not recognised.")] = None,
+    time_col: Annotated[str | None, typer.Option(metavar="C", help="Time column, if not recognised.")] = None,
+    rating_col: Annotated[str | None, typer.Option(metavar="C", help="Rating column, if not recognised.")] = None,
+    min_rating: Annotated[float | None, typer.Option(metavar="R", help="Drop events rated lower.")] = None,
+    repeats: Annotated[
+        RepeatsName, typer.Option(help="Of a user's repeated events with an item, keep which.")
+    ] = RepeatsName.first,
+    min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1,
+    min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1,
+    k_core: Annotated[bool, typer.Option("--k-core", help="Repeat both until nothing more is dropped.")] = False,
+    split: Annotated[SplitName, typer.Option(help="How to hold out validation and test events.")] = SplitName.paper,
+    refit: Annotated[
+        bool, typer.Option("--refit/--no-refit", help="Train the final model on train + valid, or on train only.")
+    ] = True,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Settings to start from. [default: paper]")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training].")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Epochs at most; early stopping may end before.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same model.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted fit of the same data and settings.")
+    ] = False,
+) -> None:
+    """Train a model on an event log."""
+    from magnn.artifact import check_destination
+    from magnn.cli import console
+    from magnn.settings import make_settings
+
+    make_settings(preset, config, epochs)  # a typo is told before a long read
+    check_destination(output)
+    from magnn.data.events import read_events
+    from magnn.data.split import split as split_events
+
+    with console.spinner("reading events"):
+        log = read_events(
+            events,
+            query=query,
+            user_col=user_col,
+            item_col=item_col,
+            time_col=time_col,
+            rating_col=rating_col,
+            min_rating=min_rating,
+            repeats=repeats.value,
+            min_user_events=min_user_events,
+            min_item_events=min_item_events,
+            k_core=k_core,
+            items=items,
+        )
+    console.describe_log(log)
+    parts = split_events(log, split.value)
+    console.describe_split(parts)
+
+    from magnn.fitting import discard_checkpoints
+    from magnn.fitting import fit as fit_model
+
+    checkpoints = output.with_name(output.name + ".checkpoints")
+    if resume and not checkpoints.exists():
+        console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
+    with console.training_bar() as progress:
+        recommender = fit_model(
+            parts,
+            preset=preset,
+            config=config,
+            epochs=epochs,
+            seed=seed,
+            refit=refit,
+            checkpoints=checkpoints,
+            resume=resume,
+            progress=progress,
+        )
+    recommender.save(output)
+    console.describe_fit(recommender)
+    if recommender.completed:
+        discard_checkpoints(checkpoints)
+        console.note(f"saved {output}; next: magnn evaluate {output}" if split != SplitName.none else f"saved {output}")
+    else:
+        console.note(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
+        raise typer.Exit(130)
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    on: Annotated[HeldOut, typer.Option(help="Held-out events to rank.")] = HeldOut.test,
+    k: K = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the whole catalogue for every user, beside popularity and item-kNN."""
+    from magnn.cli import console
+    from magnn.evaluation import evaluate as evaluate_model
+    from magnn.recommender import load
+
+    with console.spinner("loading") as message:
+        recommender = load(model)
+        report = evaluate_model(recommender, on=on.value, k=k, progress=lambda name: message(f"evaluating {name}"))
+    if as_json:
+        _print_json(report.to_dict())
+        return
+    console.show(console.metrics_table(report))
+    if report.n_cold:
+        console.note(f"{report.n_cold:,} users have held-out events but no history; they are not in the means")
+
+
+@app.command()
+def recommend(
+    model: ModelPath,
+    users: Annotated[list[str] | None, typer.Argument(metavar="USER...", help="Users of the log.")] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
+    ] = None,
+    k: K = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend items that a user has not touched."""
+    from magnn.cli import console
+    from magnn.recommender import load
+
+    if bool(users) == (history is not None):
+        raise InputError("give one or more users, or --history ITEM,ITEM,... for someone unknown")
+    recommender = load(model)
+    if history is not None:
+        ids = [item.strip() for item in history.split(",") if item.strip()]
+        lists = [(None, recommender.recommend(history=ids, k=k))]
+    else:
+        assert users is not None
+        events = recommender.split.events
+        named = [events.user_ids[events.user_number(user)] for user in users]
+        lists = list(zip(named, recommender.recommend_many(named, k), strict=True))
+    if as_json:
+        _print_json([{"user": user, "items": [_item(item) for item in items]} for user, items in lists])
+        return
+    for user, items in lists:
+        console.show(console.items_table(f"for user {user}" if user is not None else f"after {history}", items))
+
+
+@app.command()
+def similar(
+    model: ModelPath,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Item of the log.")],
+    k: K = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Find the items most similar to one."""
+    from magnn.cli import console
+    from magnn.recommender import load
+
+    recommender = load(model)
+    items = recommender.similar(item, k)
+    events = recommender.split.events
+    number = events.item_number(item)
+    if as_json:
+        _print_json({"item": events.item_ids[number], "items": [_item(found) for found in items]})
+        return
+    title = events.title(number)
+    console.show(console.items_table(f"similar to {item}" + (f", {title}" if title else ""), items))
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where to put the data and the model.")
+    ] = Path("magnn-demo"),
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing: use the generated log.")] = False,
+) -> None:
+    """See it work: train on MovieLens-100K, compare with baselines, show recommendations by title."""
+    from magnn.cli.demo import run
+
+    run(output, offline=offline)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the public data sets."""
+    from rich.table import Column, Table
+
+    from magnn.cli import console
+    from magnn.data.datasets import DATASETS
+
+    table = Table("name", "what", Column("archive", justify="right"))
+    for dataset in DATASETS.values():
+        table.add_row(dataset.name, dataset.about, f"{dataset.size / 1e6:.1f} MB")
+    console.show(table)
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name from magnn data list.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory to write to.")],
+) -> None:
+    """Fetch a data set, verify it, and write events.parquet and items.parquet.
+
+    MAGNN_DATA_MIRROR (http, https or file URL) names a folder to fetch from in place of the official address.
+    """
+    from magnn.cli import console
+    from magnn.data.datasets import get_dataset
+
+    with console.download_bar(name) as progress:
+        events, items = get_dataset(name, output, progress)
+    console.note(f"wrote {events} and {items}; next: magnn fit {events} --items {items} -o model")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from magnn import __version__
+
+        print(f"magnn {__version__}")
+        raise typer.Exit
+
+
+def _item(found: Any) -> dict[str, Any]:
+    shown = {"item": found.item, "score": found.score}
+    return shown if found.title is None else shown | {"title": found.title}
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

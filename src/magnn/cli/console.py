@@ -1,0 +1,168 @@
+"""What a person sees: notes and progress bars on standard error, tables on standard output."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magnn.data.download import BytesProgress
+    from magnn.data.interactions import Interactions
+    from magnn.data.split import Split
+    from magnn.evaluation import Report
+    from magnn.recommender import Recommended, Recommender
+    from magnn.training.trainer import Progress
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # Where nobody looks, width is no limit: a table in a file is not cut.
+    return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """One line of information on standard error. `message` is shown as it is: no markup."""
+    _console(stderr=True).print(Text(message))
+
+
+def show(table: Table) -> None:
+    """A table on standard output."""
+    _console(stderr=False).print(table)
+
+
+def describe_log(events: "Interactions") -> None:
+    """What was read, chosen and dropped."""
+    for line in events.notes:
+        note(line)
+    for reason, count in events.dropped.items():
+        note(f"dropped {count:,} events: {reason}")
+    note(f"{events.n_users:,} users, {events.n_items:,} items, {events.n_events:,} events")
+
+
+def describe_split(split: "Split") -> None:
+    """How many events train, validate and test."""
+    import numpy as np
+
+    train, valid, test = np.bincount(split.part, minlength=3).tolist()
+    note(f"split {split.protocol}: {train:,} train, {valid:,} valid, {test:,} test")
+
+
+def describe_fit(recommender: "Recommender") -> None:
+    """Which epoch was chosen, by what, and how long the training took."""
+    chosen = recommender.settings.training.select_by
+    selected = [log for log in recommender.logs if log.metrics]
+    seconds = sum(log.train_seconds + log.valid_seconds for log in recommender.logs)
+    best = f"; best epoch {max(selected, key=lambda log: log.metrics[chosen]).epoch}" if selected else ""
+    value = f" with validation {chosen} {max(log.metrics[chosen] for log in selected):.4f}" if selected else ""
+    note(f"trained {len(recommender.logs)} epochs in {seconds:.0f} s{best}{value}")
+
+
+@contextmanager
+def training_bar() -> "Iterator[Callable[[Progress], None]]":
+    """A bar over the epochs of each phase; without a terminal, nothing."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[latest]}"),
+    )
+    console = _console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks = {}
+
+        def update(progress: "Progress") -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bar.add_task(f"{progress.phase:<6}", epoch=0, epochs=progress.epochs, latest="")
+            task = tasks[progress.phase]
+            done = (progress.epoch - 1) * progress.batches + progress.batch
+            bar.update(task, completed=done, total=progress.epochs * progress.batches, epoch=progress.epoch)
+            if progress.log:
+                shown = [f"loss {progress.log.loss:.3f}"]
+                shown += [
+                    f"{name} {progress.log.metrics[name]:.4f}"
+                    for name in ("recall@10", "ndcg@10")
+                    if progress.log.metrics
+                ]
+                bar.update(task, latest="  ".join(shown))
+
+        yield update
+
+
+@contextmanager
+def download_bar(name: str) -> "Iterator[BytesProgress]":
+    """A bar over bytes; without a terminal, nothing."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = _console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def spinner(message: str) -> "Iterator[Callable[[str], None]]":
+    """Something moving while there is no measure of progress; yields a function that changes the message."""
+    console = _console(stderr=True)
+    with console.status(Text(message)) as status:
+        yield lambda text: status.update(Text(text))
+
+
+def metrics_table(report: "Report") -> Table:
+    """Systems against metrics, with 95% intervals in a dim line below each."""
+    from magnn.ranking.metrics import PER_USER
+
+    refit = "fitted on train + valid" if report.refit else "fitted on train only"
+    title = (
+        f"{report.on} events, protocol {report.protocol}, {refit}: {report.n_users:,} users, {report.n_items:,} items"
+    )
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption="95% bootstrap intervals over users",
+        caption_justify="left",
+    )
+    table.add_column("")
+    names = [*(f"{name}@{report.k}" for name in PER_USER), f"coverage@{report.k}"]
+    for name in names:
+        table.add_column(name, justify="right")
+    for system, result in report.systems.items():
+        cells = []
+        for name in names:
+            cell = Text(f"{result.metrics[name]:.4f}")
+            if name in result.ci95:
+                low, high = result.ci95[name]
+                cell.append(f"\n{low:.4f}-{high:.4f}", style="dim")
+            cells.append(cell)
+        table.add_row(system, *cells)
+    return table
+
+
+def items_table(title: str, items: "Sequence[Recommended]") -> Table:
+    """Ranked items with title, where there are any titles, and score."""
+    table = Table(title=Text(title, style="bold"), title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("item", justify="right")
+    titled = any(item.title is not None for item in items)
+    if titled:
+        table.add_column("title", overflow="fold")
+    table.add_column("score", justify="right")
+    for number, item in enumerate(items, start=1):
+        # Titles come from a log: Text, so that "[bold]" in one is shown and not obeyed.
+        shown = [Text(item.title or "")] if titled else []
+        table.add_row(str(number), Text(str(item.item)), *shown, f"{item.score:.3f}")
+    return table

@@ -1,0 +1,1 @@
+"""Floor 1: from a log in any form to samples."""

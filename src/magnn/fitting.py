@@ -1,0 +1,158 @@
+"""Fitting: choose the epoch on the validation events, then train on all that is not test."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from magnn.data.graph import item_graph
+from magnn.data.interactions import Histories
+from magnn.data.split import Split
+from magnn.data.windows import training_windows
+from magnn.errors import Interrupted
+from magnn.model.magnn import MAGNN
+from magnn.model.short_term import ItemGraph
+from magnn.ranking.evaluate import evaluate_scorer
+from magnn.ranking.queries import user_scorer
+from magnn.recommender import Recommender
+from magnn.settings import Settings, make_settings
+from magnn.training.checkpoint import load_checkpoint, save_checkpoint
+from magnn.training.trainer import Progress, TrainingState, make_optimizer, train
+
+
+def fit(
+    split: Split,
+    *,
+    preset: str | None = None,
+    config: Path | Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    refit: bool = True,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Recommender:
+    """Train on the training events, pick the epoch on the validation events, then train anew on both for that long.
+
+    Args:
+        split: from `magnn.split`. Where it has no validation events (protocol "none"), all epochs are run, once.
+        preset, config, epochs: see `magnn.settings.make_settings`.
+        seed: the same seed on the same machine gives the same model.
+        refit: False stops after the first phase, for comparison with leaderboards that never train on validation events.
+        checkpoints: directory for checkpoints; created.
+        resume: go on from the checkpoints found there, to the same result as an uninterrupted run.
+        progress: called after each batch and each epoch.
+
+    Returns:
+        The recommender. After Ctrl-C, the best one so far, with `completed` False.
+
+    Raises:
+        InputError: unusable settings, or checkpoints of another run.
+        Interrupted: Ctrl-C came before the first epoch was finished.
+    """
+    settings = make_settings(preset, config, epochs)
+    history, held_out = split.train, split.valid
+    selecting = bool(((held_out.lengths > 0) & (history.lengths > 0)).any())
+    if checkpoints is not None and not resume:
+        discard_checkpoints(checkpoints)
+    run = _Run(settings, seed, checkpoints, resume, progress)
+    with torch.random.fork_rng(devices=[]):
+        model, state, completed = run.phase(
+            "select" if selecting else "train", history, held_out if selecting else None
+        )
+        if state.best_epoch == 0:
+            raise Interrupted("training was stopped before its first epoch ended; nothing to save")
+        logs = state.logs
+        refitted = False
+        if selecting and refit and completed:
+            final, final_state, refitted = run.phase("refit", split.train_and_valid, None, state.best_epoch)
+            completed = refitted
+            logs = logs + final_state.logs
+            if refitted:
+                model = final
+    return Recommender(model, split, settings, seed, refitted, logs, completed)
+
+
+PHASES = ("select", "refit", "train")
+
+
+def discard_checkpoints(directory: Path) -> None:
+    """Remove the checkpoints of a fit, and their directory if nothing else is in it."""
+    for name in PHASES:
+        (directory / f"{name}.safetensors").unlink(missing_ok=True)
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the phases of one fit share."""
+
+    settings: Settings
+    seed: int
+    checkpoints: Path | None
+    resume: bool
+    progress: Callable[[Progress], None] | None
+
+    def phase(
+        self, name: str, history: Histories, held_out: Histories | None, epochs: int | None = None
+    ) -> tuple[MAGNN, TrainingState, bool]:
+        """Train a fresh network on `history`; the frozen model, the final state, and whether it ran to its end."""
+        shape, training = self.settings.model, self.settings.training
+        torch.manual_seed(self.seed)  # the initial weights
+        graph = ItemGraph(item_graph(history, shape.graph_steps)) if shape.short_term else None
+        model = MAGNN(shape, history.n_users, history.n_items, graph)
+        optimizer = make_optimizer(model, training)
+        windows = training_windows(history, shape.short_window, shape.long_window, training.targets)
+        epochs = epochs or training.epochs
+
+        state, on_epoch = TrainingState(), None
+        if self.checkpoints is not None:
+            path = self.checkpoints / f"{name}.safetensors"
+            fingerprint = self._fingerprint(history, epochs)
+            if self.resume and path.exists():
+                state = load_checkpoint(path, fingerprint, model, optimizer)
+            on_epoch = _checkpointer(path, fingerprint)
+
+        def validate() -> dict[str, float]:
+            assert held_out is not None
+            return evaluate_scorer(user_scorer(model, history), history, held_out, intervals=False).metrics
+
+        completed = train(
+            model,
+            windows,
+            training,
+            optimizer,
+            state,
+            phase=name,
+            seed=self.seed,
+            epochs=epochs,
+            validate=validate if held_out is not None else None,
+            progress=self.progress,
+            on_epoch=on_epoch,
+        )
+        return model.freeze(), state, completed
+
+    def _fingerprint(self, history: Histories, epochs: int) -> str:
+        digest = hashlib.sha256(self.settings.model_dump_json().encode())
+        digest.update(f"{self.seed} {epochs}".encode())
+        digest.update(history.items.tobytes() + history.offsets.tobytes())
+        return digest.hexdigest()
+
+
+def _checkpointer(path: Path, fingerprint: str) -> Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]:
+    """Saves after an epoch, unless saving would then take more than about a twentieth of the time."""
+    next_save = 0.0
+
+    def save(state: TrainingState, model: MAGNN, optimizer: torch.optim.Optimizer) -> None:
+        nonlocal next_save
+        started = time.monotonic()
+        if started >= next_save:
+            save_checkpoint(path, fingerprint, state, model, optimizer)
+            next_save = time.monotonic() + 20 * (time.monotonic() - started)
+
+    return save

@@ -1,0 +1,40 @@
+"""What shapes the network. Every part can be switched off, so the paper's ablations are configurations."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ModelConfig(BaseModel):
+    """Architecture of MA-GNN.
+
+    Example:
+        >>> ModelConfig(long_term=False, cooccurrence=False).short_term  # the paper's "MF + S"
+        True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dim: int = Field(50, ge=1, description="embedding size d")
+    short_window: int = Field(5, ge=1, description="|L|, events in the short-term window")
+    long_window: int = Field(20, ge=1, description="|H|max, events of long-term history before it")
+    heads: int = Field(20, ge=1, description="h, attention heads over the long-term history")
+    memory_units: int = Field(20, ge=1, description="m, latent interests shared by all users")
+    taste: bool = Field(True, description="p_u . q_j, matrix factorisation")
+    short_term: bool = Field(True, description="graph network over the short-term window")
+    long_term: bool = Field(True, description="attention over the long-term history, and the memory")
+    fusion: Literal["gate", "concat", "gru"] = Field("gate", description="how short and long term become one")
+    cooccurrence: bool = Field(True, description="bilinear item co-occurrence over the short-term window")
+    graph_steps: int = Field(3, ge=1, description="how many events ahead the item graph links")
+    dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
+    cosine: bool = Field(False, description="score with queries and items of unit length, times cosine_scale")
+    cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
+    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings")
+
+    @model_validator(mode="after")
+    def _something_is_on(self) -> Self:
+        if not (self.taste or self.short_term or self.long_term or self.cooccurrence):
+            raise ValueError(
+                "every part is switched off; leave on at least one of taste, short_term, long_term, cooccurrence"
+            )
+        return self

@@ -1,0 +1,24 @@
+"""Item co-occurrence: what tends to be used together with the recent items.
+
+Source: Ma et al., AAAI 2020, section "Item co-occurrence modeling".
+
+Shapes: B = batch, L = short window, D = embedding size.
+"""
+
+from torch import Tensor, nn
+
+from magnn.model.short_term import mean_of_real
+
+
+class Cooccurrence(nn.Module):
+    """r = mean over L of Wr^T e_i, so that r . q_j is the mean of the paper's e_i^T Wr q_j."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.relate = nn.Linear(dim, dim, bias=False)
+        nn.init.xavier_uniform_(self.relate.weight)
+
+    def forward(self, embedded_BLD: Tensor, real_BL: Tensor) -> Tensor:
+        """r, (B, D); zero where the window is empty."""
+        related_BD: Tensor = self.relate(mean_of_real(embedded_BLD, real_BL))
+        return related_BD

@@ -1,0 +1,141 @@
+"""MA-GNN: the parts put together into one query vector per user.
+
+Source: Ma et al., AAAI 2020, section "Prediction and training": score(u, j) = p_u . q_j + c . q_j + mean_L e_i^T Wr q_j.
+
+The score is linear in q_j. So everything a user does to the ranking is one vector v_u, and training, evaluation, top-K
+and explanation are products of v_u, or of its addends, with Q.
+
+Shapes: B = batch, W = window (H long, then L short), D = embedding size, N = items.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from magnn.model.config import ModelConfig
+from magnn.model.cooccurrence import Cooccurrence
+from magnn.model.fusion import ConcatFusion, GateFusion, GruFusion, PersonalShortTerm
+from magnn.model.general import Embeddings
+from magnn.model.long_term import HistoryQuery, InterestMemory
+from magnn.model.short_term import ItemGraph, ShortTerm
+
+FUSIONS = {"gate": GateFusion, "concat": ConcatFusion, "gru": GruFusion}
+
+
+class QueryParts(NamedTuple):
+    """Addends of the query vector, each (B, D), zero where a part is off or has nothing to say; and the gate, if any."""
+
+    taste: Tensor
+    short_term: Tensor
+    long_term: Tensor
+    memory: Tensor
+    co_occurrence: Tensor
+    gate: Tensor | None
+
+    def query(self) -> Tensor:
+        """v_u, (B, D)."""
+        return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence
+
+    def rescaled(self, length: float) -> "QueryParts":
+        """The same addends of a query vector brought to this length; the score stays their sum."""
+        factor_B1 = length / self.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+        taste, short_term, long_term, memory, co_occurrence = (part * factor_B1 for part in self[:5])
+        return QueryParts(taste, short_term, long_term, memory, co_occurrence, self.gate)
+
+
+class MAGNN(nn.Module):
+    """The network.
+
+    In training mode item states are computed from the graph at every call. `freeze` computes them once and switches to
+    evaluation mode; a frozen model needs the graph no more, which is why a saved model does not carry one.
+
+    Args:
+        config: the architecture.
+        n_users, n_items: sizes of the tables. User number `n_users` is nobody, item number `n_items` is padding.
+        graph: the item graph; None for a model that is only to be loaded and used.
+
+    Example:
+        >>> model = MAGNN(ModelConfig(dim=4, taste=True, short_term=False), n_users=2, n_items=3)
+        >>> history = torch.full((1, 25), 3)
+        >>> model(torch.tensor([0]), history).shape
+        torch.Size([1, 4])
+    """
+
+    item_states_ND: Tensor
+
+    def __init__(self, config: ModelConfig, n_users: int, n_items: int, graph: ItemGraph | None = None) -> None:
+        super().__init__()
+        self.config, self.n_users, self.n_items, self.graph = config, n_users, n_items, graph
+        dim = config.dim
+        self.embeddings = Embeddings(n_users, n_items, dim, config.init_std)
+        if config.short_term:
+            self.short_term = ShortTerm(dim)
+            self.register_buffer("item_states_ND", torch.zeros(n_items + 1, dim))
+        if config.long_term:
+            self.history_query = HistoryQuery(dim, config.heads, config.long_window)
+            self.memory = InterestMemory(dim, config.memory_units)
+        if config.short_term and config.long_term:
+            self.fusion = FUSIONS[config.fusion](dim)
+        elif config.short_term:
+            self.personal = PersonalShortTerm(dim)
+        if config.cooccurrence:
+            self.cooccurrence = Cooccurrence(dim)
+
+    def freeze(self) -> "MAGNN":
+        """Evaluation mode, with the item states of the present weights computed once."""
+        if self.config.short_term and self.graph is not None:
+            with torch.no_grad():
+                self.item_states_ND.copy_(self._states())
+        return self.eval()
+
+    def _states(self) -> Tensor:
+        assert self.graph is not None, "only a model with its item graph can be trained"
+        return self.short_term.states(self.graph, self.embeddings.input_D.weight[:-1])
+
+    def parts(self, users_B: Tensor, history_BW: Tensor) -> QueryParts:
+        """What the query vector is made of.
+
+        Args:
+            users_B: int64 user numbers; `n_users` for an unknown user.
+            history_BW: int64 item numbers, oldest first, aligned to the right, padded with `n_items`; W is
+                `long_window + short_window`.
+        """
+        config = self.config
+        real_BW = history_BW != self.n_items
+        real_BH, real_BL = real_BW[:, : -config.short_window], real_BW[:, -config.short_window :]
+        embedded_BWD = self.embeddings.input_D(history_BW)
+        embedded_BHD, embedded_BLD = embedded_BWD[:, : -config.short_window], embedded_BWD[:, -config.short_window :]
+        nothing = embedded_BWD.new_zeros(len(users_B), config.dim)
+
+        taste_BD = self.embeddings.users_D(users_B) if config.taste else nothing
+        short_BD = long_BD = memory_BD = cooccurrence_BD = nothing
+        gate_BD: Tensor | None = None
+        if config.short_term:
+            states_ND = self._states() if self.training else self.item_states_ND
+            short_BD = self.short_term(
+                nn.functional.embedding(history_BW[:, -config.short_window :], states_ND), real_BL
+            )
+        if config.long_term:
+            has_long_B = real_BH.any(dim=1)
+            long_BD = self.history_query(embedded_BHD, taste_BD, real_BH)
+            memory_BD = self.memory(long_BD) * has_long_B.unsqueeze(1)
+        if config.short_term and config.long_term:
+            short_BD, long_BD, memory_BD, gate_BD = self.fusion(short_BD, long_BD, memory_BD, taste_BD, has_long_B)
+        elif config.short_term:
+            short_BD = self.personal(short_BD, taste_BD)
+        if config.cooccurrence:
+            cooccurrence_BD = self.cooccurrence(embedded_BLD, real_BL)
+        parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
+        return parts.rescaled(config.cosine_scale) if config.cosine else parts
+
+    def forward(self, users_B: Tensor, history_BW: Tensor) -> Tensor:
+        """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training."""
+        query_BD = self.parts(users_B, history_BW).query()
+        return nn.functional.dropout(query_BD, self.config.dropout, self.training)
+
+    @property
+    def items(self) -> Tensor:
+        """Q, (N, D): what query vectors are scored against; rows of unit length for cosine scores."""
+        output_ND = self.embeddings.output_ND
+        return nn.functional.normalize(output_ND, dim=1) if self.config.cosine else output_ND

@@ -1,0 +1,68 @@
+"""Full-catalogue evaluation: rank everything a user has not seen, compare with what came next.
+
+Shapes: U = users, K = list length.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnn.data.interactions import Histories
+from magnn.errors import InputError
+from magnn.ranking.metrics import PER_USER, bootstrap_ci95, coverage, hits, per_user
+from magnn.ranking.topk import Scorer, rank
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one ranking.
+
+    Attributes:
+        k: list length.
+        users: (U,) numbers of the users evaluated.
+        per_user: name -> (U,), each user's metrics.
+        metrics: "recall@10" ... -> mean over users, and "coverage@10".
+        ci95: "recall@10" ... -> (low, high); none for coverage, which is no mean over users. Empty if not asked for.
+    """
+
+    k: int
+    users: NDArray[np.int64]
+    per_user: dict[str, NDArray[np.float64]]
+    metrics: dict[str, float]
+    ci95: dict[str, tuple[float, float]]
+
+
+def evaluate_scorer(
+    scorer: Scorer, history: Histories, held_out: Histories, k: int = 10, *, intervals: bool = True
+) -> Evaluation:
+    """Rank the catalogue for every user with both a history and a held-out event.
+
+    Args:
+        scorer: what to evaluate.
+        history: what users have seen; these items are not ranked.
+        held_out: what they did next. Repeats of an item count once.
+        k: list length.
+        intervals: whether to bootstrap 95% intervals.
+
+    Raises:
+        InputError: nobody can be evaluated, or k does not fit the catalogue.
+    """
+    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    if len(users) == 0:
+        raise InputError("no user has both a history and a held-out event; nothing can be evaluated")
+    n_relevant = _distinct_per_user(held_out)[users]
+    items_UK, _ = rank(scorer, users, history, k)
+    values = per_user(hits(items_UK, users, held_out), n_relevant)
+    metrics = {f"{name}@{k}": float(values[name].mean()) for name in PER_USER}
+    metrics[f"coverage@{k}"] = coverage(items_UK, history.n_items)
+    ci95 = {}
+    if intervals:
+        low, high = bootstrap_ci95(np.column_stack([values[name] for name in PER_USER]))
+        ci95 = {f"{name}@{k}": (float(low[i]), float(high[i])) for i, name in enumerate(PER_USER)}
+    return Evaluation(k, users, values, metrics, ci95)
+
+
+def _distinct_per_user(histories: Histories) -> NDArray[np.int64]:
+    keys = np.unique(histories.users.astype(np.int64) * histories.n_items + histories.items)
+    return np.bincount(keys // histories.n_items, minlength=histories.n_users)

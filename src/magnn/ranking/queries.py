@@ -1,0 +1,50 @@
+"""From a trained model and histories to query vectors, and from vectors to scores.
+
+Shapes: U = users asked about, D = embedding size, N = items.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from magnn.data.interactions import Histories
+from magnn.data.windows import query_windows
+from magnn.model.magnn import MAGNN
+from magnn.ranking.topk import Scorer
+
+CHUNK = 2048  # users encoded at once
+
+
+@torch.no_grad()
+def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories) -> Tensor:
+    """Query vectors at the end of each history, (U, D).
+
+    Args:
+        model: frozen.
+        users: (U,) user numbers; `model.n_users` for an unknown user.
+        histories: U histories, one for each of `users`.
+    """
+    windows = query_windows(histories, model.config.short_window, model.config.long_window)
+    vectors_UD = torch.empty(len(users), model.config.dim)
+    for first in range(0, len(users), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(users)))
+        history_BW = torch.from_numpy(windows.batch(rows).history_BW)
+        vectors_UD[first : first + len(rows)] = model(torch.from_numpy(users[rows]), history_BW)
+    return vectors_UD
+
+
+@torch.no_grad()
+def dot_scorer(vectors_UD: Tensor, items_ND: Tensor) -> Scorer:
+    """Scores v_u . q_j of user rows 0 .. U - 1."""
+    items_DN = items_ND.detach().T
+
+    def scores(users_B: NDArray[np.int64], out_BN: Tensor) -> None:
+        torch.mm(vectors_UD[torch.from_numpy(users_B)], items_DN, out=out_BN)
+
+    return scores
+
+
+def user_scorer(model: MAGNN, histories: Histories) -> Scorer:
+    """Scores of all users of a log, given what each has done so far."""
+    return dot_scorer(encode(model, np.arange(histories.n_users), histories), model.items)

@@ -1,0 +1,114 @@
+"""What a program does with a trained model: recommend, find similar items, save and load."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from magnn.artifact import Fitted, read_artifact, write_artifact
+from magnn.data.interactions import Histories, Id
+from magnn.errors import InputError
+from magnn.ranking.queries import dot_scorer, encode, user_scorer
+from magnn.ranking.topk import Scorer, check_k, rank
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One recommended (or similar) item: outside id, score, and title where one is known."""
+
+    item: Id
+    score: float
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Recommender(Fitted):
+    """A fitted model, ready for use. `magnn.fit` makes one, `magnn.load` reads one back."""
+
+    def recommend(
+        self, user: Id | None = None, k: int = 10, *, history: Iterable[Id] | None = None
+    ) -> list[Recommended]:
+        """The k best items that the user has not touched, best first; fewer if fewer are left.
+
+        Args:
+            user: a user of the log; everything the log knows of the user counts, held-out events too.
+            history: for someone unknown, or in place of what the log knows: item ids, oldest first. Without a `user`
+                the taste part of the score is zero.
+
+        Raises:
+            UnknownIdError: the user or an item is not in the log.
+            InputError: neither user nor history, or k outside [1, n_items].
+
+        Example (after `rec = magnn.fit(split)`):
+            rec.recommend("alice", k=3); rec.recommend(history=["alien", "heat"])
+        """
+        events = self.split.events
+        number = self.model.n_users if user is None else events.user_number(user)
+        if history is not None:
+            items = np.array([events.item_number(item) for item in history], np.int32)
+            known = Histories(items, np.array([0, len(items)]), events.n_items)
+        elif user is not None:
+            known = events.histories.take(np.array([number]))
+        else:
+            raise InputError("recommend needs a user, or a history of items")
+        if user is None and len(known.items) == 0:
+            raise InputError("an unknown user needs at least one item of history")
+        return self._top(np.array([number]), known, k)[0]
+
+    def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[list[Recommended]]:
+        """`recommend` for many users of the log, in the order given."""
+        events = self.split.events
+        numbers = np.array([events.user_number(user) for user in users], np.int64)
+        return self._top(numbers, events.histories.take(numbers), k)
+
+    def _top(self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int) -> list[list[Recommended]]:
+        scorer = dot_scorer(encode(self.model, numbers, known), self.model.items)
+        items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
+        return [
+            [self._recommended(item, score) for item, score in zip(items, scores, strict=True) if item >= 0]
+            for items, scores in zip(items_UK.tolist(), scores_UK.tolist(), strict=True)
+        ]
+
+    def similar(self, item: Id, k: int = 10) -> list[Recommended]:
+        """The k items whose output embeddings point most nearly the same way (cosine), the item itself left out.
+
+        Raises:
+            UnknownIdError: the item is not in the log.
+            InputError: k outside [1, n_items - 1].
+        """
+        events = self.split.events
+        number = events.item_number(item)
+        check_k(k, events.n_items - 1)
+        directions_ND = torch.nn.functional.normalize(self.model.items.detach(), dim=1)
+        itself = Histories(np.array([number], np.int32), np.array([0, 1]), events.n_items)
+        items_UK, scores_UK = rank(dot_scorer(directions_ND[[number]], directions_ND), np.array([0]), itself, k)
+        return [self._recommended(i, s) for i, s in zip(items_UK[0].tolist(), scores_UK[0].tolist(), strict=True)]
+
+    def scorer(self, history: Histories) -> Scorer:
+        """Scores of all users of the log, given what each has done so far."""
+        return user_scorer(self.model, history)
+
+    def save(self, path: Path | str) -> None:
+        """Write to the directory `path`, replacing a model that stands there.
+
+        Raises:
+            ArtifactError: `path` exists and is not a model.
+            StorageError: the disk is full or the place cannot be written; an older model there is left as it was.
+        """
+        write_artifact(self, Path(path))
+
+    def _recommended(self, item: int, score: float) -> Recommended:
+        events = self.split.events
+        return Recommended(events.item_ids[item], score, events.title(item))
+
+
+def load(path: Path | str) -> Recommender:
+    """Read a saved recommender; it recommends exactly what it did before.
+
+    Raises:
+        ArtifactError: no such directory, not a model, of a newer format, or damaged: every file's hash is checked.
+    """
+    return Recommender(**vars(read_artifact(Path(path))))

@@ -1,0 +1,97 @@
+"""All settings of a fit: presets, and the TOML file or dictionary that changes them."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from magnn.errors import InputError
+from magnn.model.config import ModelConfig
+from magnn.training.config import TrainingConfig
+
+
+class Settings(BaseModel):
+    """Architecture and training, as stored in a model's directory.
+
+    Example:
+        >>> Settings().model.dim
+        50
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = "paper"
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+PRESETS = {"paper": Settings(preset="paper")}
+DEFAULT_PRESET = "paper"
+
+
+def make_settings(
+    preset: str | None = None, config: Path | Mapping[str, Any] | None = None, epochs: int | None = None
+) -> Settings:
+    """A preset, changed by a TOML file or a dictionary of the same form, changed by arguments.
+
+    Args:
+        preset: name of a preset; also settable as `preset` in `config`.
+        config: tables `model` and `training`, whose keys are the fields of ModelConfig and TrainingConfig.
+        epochs: shorthand for `training.epochs`.
+
+    Raises:
+        InputError: no such preset or file, broken TOML, an unknown key, or a value out of range.
+
+    Example:
+        >>> make_settings("paper", {"model": {"dim": 32}}).model.dim
+        32
+    """
+    origin, changes = _read(config)
+    name = preset or changes.pop("preset", DEFAULT_PRESET)
+    changes.pop("preset", None)
+    if name not in PRESETS:
+        raise InputError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    values = PRESETS[name].model_dump()
+    for table, entries in changes.items():
+        if table not in ("model", "training"):
+            raise InputError(f"{origin}: unknown key {table!r}{_hint(table, ['preset', 'model', 'training'])}")
+        if not isinstance(entries, Mapping):
+            raise InputError(f"{origin}: {table!r} must be a table of settings, not {entries!r}")
+        values[table].update(entries)
+    if epochs is not None:
+        values["training"]["epochs"] = epochs
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{origin}: {_first_problem(error)}") from None
+
+
+def _read(config: Path | Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+    if config is None:
+        return "settings", {}
+    if isinstance(config, Mapping):
+        return "config", dict(config)
+    try:
+        return str(config), tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{config}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{config}: not valid TOML: {error}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        table, name = first["loc"][0], str(first["loc"][-1])
+        known = (ModelConfig if table == "model" else TrainingConfig).model_fields
+        return f"unknown key {key!r}{_hint(name, list(known))}"
+    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known keys are {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Floor 4: the loop, its losses and negatives, its checkpoints."""

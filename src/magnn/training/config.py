@@ -1,0 +1,25 @@
+"""How the network is trained."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainingConfig(BaseModel):
+    """Settings of the training loop.
+
+    Example:
+        >>> TrainingConfig(epochs=5).batch_size
+        4096
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(100, ge=1, description="epochs at most; early stopping usually ends before")
+    batch_size: int = Field(4096, ge=1, description="samples in a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    l2: float = Field(1e-3, ge=0, description="lambda, on the squared norms of what a sample touches")
+    targets: int = Field(3, ge=1, description="|T|, next items that a sample predicts")
+    negatives: int = Field(1, ge=1, description="unseen items drawn for each target")
+    patience: int = Field(10, ge=1, description="epochs without a better validation before stopping")
+    select_by: Literal["recall@10", "ndcg@10"] = Field("ndcg@10", description="validation metric that picks the epoch")

@@ -1,0 +1,59 @@
+"""What training minimises.
+
+Source: Ma et al., AAAI 2020, section "Prediction and training", the BPR objective.
+
+Shapes: B = batch, D = embedding size, T = targets, S = negatives a target, N = items.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from magnn.model.magnn import MAGNN
+
+
+def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: Tensor) -> Tensor:
+    """Mean over samples of the sum over targets of -log sigmoid(score of target - score of negative).
+
+    With S > 1 negatives a target, their mean. A target or negative equal to N is padding and does not count.
+
+    Example:
+        >>> query, items = torch.tensor([[1.0]]), torch.tensor([[0.0], [0.0]])
+        >>> round(bpr(query, items, torch.tensor([[0]]), torch.tensor([[[1]]])).item(), 4)  # log 2
+        0.6931
+    """
+    n_items = len(items_ND)
+    real_BTS = (targets_BT != n_items).unsqueeze(2) & (negatives_BTS != n_items)
+    positive_BT = _scores(query_BD, items_ND, targets_BT)
+    negative_BTS = _scores(query_BD, items_ND, negatives_BTS.flatten(1)).view_as(negatives_BTS)
+    loss_BTS = nn.functional.softplus(negative_BTS - positive_BT.unsqueeze(2))
+    return (loss_BTS * real_BTS).sum() / (negatives_BTS.shape[2] * len(query_BD))
+
+
+def _scores(query_BD: Tensor, items_ND: Tensor, wanted_BX: Tensor) -> Tensor:
+    """Scores of chosen items, (B, X)."""
+    chosen_BXD = nn.functional.embedding(wanted_BX.clamp(max=len(items_ND) - 1), items_ND)
+    return (chosen_BXD @ query_BD.unsqueeze(2)).squeeze(2)
+
+
+def l2_of_touched(model: MAGNN, users_B: Tensor, input_BX: Tensor, output_BX: Tensor) -> Tensor:
+    """Mean over samples of the squared norms of every row and weight that a sample touches.
+
+    A row that a sample touches twice counts twice. Summed by row, not by touch, it costs one pass over a table.
+
+    Args:
+        users_B: users of the samples.
+        input_BX: items read by the samples; padding does not count, its row is zero.
+        output_BX: targets and negatives; padding (N) does not count.
+    """
+    tables = model.embeddings
+    in_batch = (
+        (tables.users_D.weight, users_B),
+        (tables.input_D.weight, input_BX),
+        (tables.output_ND, output_BX),
+    )
+    total = users_B.new_zeros((), dtype=tables.output_ND.dtype)
+    for table, rows in in_batch:
+        touches = torch.bincount(rows.flatten(), minlength=len(table))[: len(table)].to(table.dtype)
+        total = total + touches @ table.square().sum(dim=1)
+    own = {id(p) for p in tables.parameters()}
+    return total / len(users_B) + sum(p.square().sum() for p in model.parameters() if id(p) not in own)

@@ -1,0 +1,173 @@
+"""The training loop: epochs, early stopping, checkpoints.
+
+Randomness of an epoch (order, negatives, dropout) comes from the seed and the epoch's number alone. So a run resumed from
+a checkpoint draws what the uninterrupted run would have drawn, and no generator state needs saving.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from magnn.data.windows import Batch, Windows
+from magnn.model.magnn import MAGNN
+from magnn.training.config import TrainingConfig
+from magnn.training.losses import bpr, l2_of_touched
+from magnn.training.negatives import UnseenItems
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class EpochLog:
+    """One line of training.jsonl. `loss` is the mean over samples, `metrics` are of the validation events."""
+
+    phase: str
+    epoch: int
+    loss: float
+    train_seconds: float
+    valid_seconds: float
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is: after `batch` of `batches` in `epoch` (from 1) of at most `epochs`; `log` at an epoch's end."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    log: EpochLog | None = None
+
+
+@dataclass
+class TrainingState:
+    """All that a run needs to go on: what a checkpoint holds beside the settings."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_metric: float = -1.0
+    logs: list[EpochLog] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        """Whether the epochs are done, or validation has not improved for `patience` of them."""
+        validated = bool(self.logs and self.logs[-1].metrics)
+        return self.epoch >= epochs or (validated and self.epoch - self.best_epoch >= patience)
+
+
+Saver = Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]
+
+
+def make_optimizer(model: MAGNN, config: TrainingConfig) -> torch.optim.Adam:
+    """Adam over everything, as one fused update."""
+    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+
+
+def train(
+    model: MAGNN,
+    windows: Windows,
+    config: TrainingConfig,
+    optimizer: torch.optim.Optimizer,
+    state: TrainingState,
+    *,
+    phase: str,
+    seed: int,
+    epochs: int,
+    validate: Callable[[], Metrics] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_epoch: Saver | None = None,
+) -> bool:
+    """Train from `state` until `epochs` are done or validation stops improving; the model ends with its best weights.
+
+    Args:
+        model: moved in place.
+        windows: samples; their histories are the training events, from which negatives keep away.
+        optimizer, state: fresh, or as a checkpoint restored them; both moved in place.
+        phase: name of this run in logs.
+        validate: metrics of the frozen model on held-out events. Without it the last epoch is the best.
+        on_epoch: called after each epoch, to write a checkpoint.
+
+    Returns:
+        True if training ran to its end, False if Ctrl-C stopped it. Then the best validated epoch is kept as ever, or,
+        without validation, the weights as they are. `state.best_epoch` is 0 if no epoch was finished.
+    """
+    unseen = UnseenItems(windows.histories)
+    completed = True
+    try:
+        while not state.finished(epochs, config.patience):
+            epoch = state.epoch + 1
+            started = time.perf_counter()
+            loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
+            trained = time.perf_counter()
+            model.freeze()
+            metrics = validate() if validate else {}
+            log = EpochLog(phase, epoch, loss, trained - started, time.perf_counter() - trained, metrics)
+            state.logs.append(log)
+            state.epoch = epoch
+            metric = metrics[config.select_by] if validate else float(epoch)
+            if metric > state.best_metric:
+                state.best_metric, state.best_epoch = metric, epoch
+                if validate:
+                    state.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            if on_epoch:
+                on_epoch(state, model, optimizer)
+            if progress:
+                n_batches = -(-len(windows) // config.batch_size)
+                progress(Progress(phase, epoch, epochs, n_batches, n_batches, log))
+    except KeyboardInterrupt:
+        completed = False
+    if state.best_weights:
+        model.load_state_dict(state.best_weights)
+    model.eval()
+    return completed
+
+
+def _train_epoch(
+    model: MAGNN,
+    windows: Windows,
+    unseen: UnseenItems,
+    config: TrainingConfig,
+    optimizer: torch.optim.Optimizer,
+    phase: str,
+    seed: int,
+    epoch: int,
+    epochs: int,
+    progress: Callable[[Progress], None] | None,
+) -> float:
+    """One pass over the samples in random order; the mean loss of a sample."""
+    model.train()
+    rng = np.random.default_rng([seed, epoch])
+    torch.manual_seed(int(rng.integers(2**63)))  # dropout
+    order = rng.permutation(len(windows))
+    starts = range(0, len(windows), config.batch_size)
+    total = 0.0
+    for number, start in enumerate(starts, start=1):
+        batch = windows.batch(order[start : start + config.batch_size])
+        negatives = unseen.draw(batch.users_B, config.targets * config.negatives, rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss = batch_loss(model, batch, negatives, config)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item() * len(batch.users_B)
+        if progress:
+            progress(Progress(phase, epoch, epochs, number, len(starts)))
+    return total / len(windows)
+
+
+def batch_loss(
+    model: MAGNN, batch: Batch, negatives_BX: np.ndarray[tuple[int, int], np.dtype[np.int64]], config: TrainingConfig
+) -> Tensor:
+    """BPR plus the penalty, for one batch; `negatives_BX` are `config.negatives` for each target."""
+    users_B, history_BW, targets_BT = (torch.from_numpy(array) for array in batch)
+    negatives_BTS = torch.from_numpy(negatives_BX).view(*targets_BT.shape, config.negatives)
+    loss = bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
+    if config.l2:
+        output_BX = torch.cat([targets_BT, negatives_BTS.flatten(1)], dim=1)
+        loss = loss + config.l2 * l2_of_touched(model, users_B, history_BW, output_BX)
+    return loss
