@@ -35,14 +35,11 @@ class ItemGraph:
         # An item without neighbours keeps a zero row: it is smoothed with nothing.
         self.inverse_degree_N1 = torch.from_numpy((1 / np.maximum(degree_N, 1)).astype(np.float32)).unsqueeze(1)
 
-    def to(self, like: Tensor) -> "ItemGraph":
-        """This graph, with values of the type and on the device of `like`."""
-        self.counts_NN = self.counts_NN.to(device=like.device, dtype=like.dtype)
-        self.inverse_degree_N1 = self.inverse_degree_N1.to(device=like.device, dtype=like.dtype)
-        return self
-
     def smooth(self, embedding_ND: Tensor) -> Tensor:
-        """A E, (N, D): each item's neighbours averaged by weight."""
+        """A E, (N, D): each item's neighbours averaged by weight. Follows `embedding_ND` in type and device."""
+        if (self.counts_NN.device, self.counts_NN.dtype) != (embedding_ND.device, embedding_ND.dtype):
+            self.counts_NN = self.counts_NN.to(device=embedding_ND.device, dtype=embedding_ND.dtype)
+            self.inverse_degree_N1 = self.inverse_degree_N1.to(embedding_ND)
         smoothed: Tensor = _Smooth.apply(embedding_ND, self.counts_NN, self.inverse_degree_N1)  # type: ignore[no-untyped-call]
         return smoothed
 

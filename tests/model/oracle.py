@@ -1,0 +1,96 @@
+"""The whole forward pass again, in NumPy, one sample at a time, written from the equations and not from the code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magnn.model.config import ModelConfig
+
+Array = NDArray[Any]
+
+
+def graph_rows(sequences: list[list[int]], n_items: int, steps: int) -> Array:
+    """A: each item linked with its next `steps` in every sequence, both ways, counted, rows normalised."""
+    counts = np.zeros((n_items, n_items))
+    for sequence in sequences:
+        for here, item in enumerate(sequence):
+            for later in sequence[here + 1 : here + 1 + steps]:
+                if later != item:
+                    counts[item, later] += 1
+                    counts[later, item] += 1
+    totals = counts.sum(axis=1, keepdims=True)
+    return counts / np.where(totals > 0, totals, 1)
+
+
+def sigmoid(x: Array) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: Array) -> Any:
+    weights = np.exp(x - x.max())
+    return weights / weights.sum()
+
+
+def position(age: int, dim: int) -> Array:
+    """sin and cos of age / 10000^(2i / dim)."""
+    code = np.zeros(dim)
+    for d in range(dim):
+        angle = age / 10_000 ** ((d - d % 2) / dim)
+        code[d] = np.sin(angle) if d % 2 == 0 else np.cos(angle)
+    return code
+
+
+def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int | None, history: list[int]) -> Array:
+    """v_u for one user (None: unknown) with a history, oldest first."""
+    w: dict[str, Any] = {name: np.asarray(value, np.float64) for name, value in weights.items()}
+    E, d = w["embeddings.input_D.weight"][:-1], config.dim
+    recent = history[-config.short_window :]
+    before = history[: -config.short_window][-config.long_window :]
+    known = config.taste and user is not None
+    p = w["embeddings.users_D.weight"][user] if known else np.zeros(d)
+
+    s: Any = np.zeros(d)
+    if config.short_term and recent:
+        W1 = w["short_term.project.weight"]
+        s = np.mean([np.tanh(W1 @ np.concatenate([A[i] @ E, E[i]])) for i in recent], axis=0)
+
+    z: Any
+    o: Any
+    z, o = np.zeros(d), np.zeros(d)
+    if config.long_term and before:
+        W1, W2, W3 = (w[f"history_query.{name}.weight"] for name in ("from_items", "from_taste", "to_heads"))
+        X = np.array([E[item] + position(len(before) - 1 - nth, d) for nth, item in enumerate(before)])
+        logits = np.array([W3 @ np.tanh(W1 @ x + W2 @ p) for x in X])  # items x heads
+        heads = [np.tanh(softmax(logits[:, head]) @ X) for head in range(config.heads)]
+        z = np.mean(heads, axis=0)
+        o = softmax(w["memory.key_MD"] @ z) @ w["memory.value_MD"]
+    long = z + o
+
+    c: Any = np.zeros(d)
+    if config.short_term and config.long_term:
+        if config.fusion == "gate":
+            g = sigmoid(sum(w[f"fusion.from_{x}.weight"] @ v for x, v in (("short", s), ("long", long), ("taste", p))))
+            g = g if before else np.ones(d)
+            c = g * s + (1 - g) * long
+        elif config.fusion == "concat":
+            c = w["fusion.from_short.weight"] @ s + w["fusion.from_long.weight"] @ long
+        else:
+            reset_s, update_s, new_s = np.split(w["fusion.from_short.weight"] @ s, 3)
+            reset_h, update_h, new_h = np.split(w["fusion.from_long.weight"] @ long, 3)
+            reset, update = sigmoid(reset_s + reset_h), sigmoid(update_s + update_h)
+            c = (1 - update) * np.tanh(new_s + reset * new_h) + update * long
+    elif config.short_term:
+        c = np.tanh(w["personal.project.weight"] @ np.concatenate([s, p]))
+    elif config.long_term:
+        c = long
+
+    r: Any = np.zeros(d)
+    if config.cooccurrence and recent:
+        r = np.mean([w["cooccurrence.relate.weight"] @ E[i] for i in recent], axis=0)
+
+    v: Any = p + c + r
+    if config.cosine:
+        v = config.cosine_scale * v / max(float(np.linalg.norm(v)), 1e-12)
+    return np.asarray(v, np.float64)

@@ -1,0 +1,173 @@
+"""The network against the oracle, and the properties that public re-implementations break."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnn.data.graph import item_graph
+from magnn.model.config import ModelConfig
+from magnn.model.magnn import MAGNN, QueryParts
+from magnn.model.short_term import ItemGraph
+from tests.model.oracle import graph_rows, query
+from tests.worlds import histories_of
+
+SHAPE = {"short_window": 3, "long_window": 4, "heads": 3, "memory_units": 5, "graph_steps": 2, "init_std": 0.5}
+SWITCHES = [
+    {
+        "taste": taste,
+        "short_term": short,
+        "long_term": long,
+        "fusion": fusion,
+        "cooccurrence": cooccurrence,
+        "cosine": cosine,
+    }
+    for taste, short, long, cooccurrence, cosine in itertools.product([True, False], repeat=5)
+    for fusion in (["gate", "concat", "gru"] if short and long else ["gate"])
+    if taste or short or long or cooccurrence
+]
+
+
+def build(config: ModelConfig, sequences: list[list[int]], n_items: int, seed: int = 0) -> MAGNN:
+    """A model in double precision, with a graph of `sequences`, one for each user."""
+    torch.manual_seed(seed)
+    graph = ItemGraph(item_graph(histories_of(sequences, n_items), config.graph_steps))
+    return MAGNN(config, len(sequences), n_items, graph).double()
+
+
+def padded(history: list[int], config: ModelConfig, n_items: int) -> list[int]:
+    width = config.short_window + config.long_window
+    kept = history[-width:]
+    return [n_items] * (width - len(kept)) + kept
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[list[int]], int]:
+    n_items = draw(st.integers(2, 8))
+    sequence = st.lists(st.integers(0, n_items - 1), max_size=10)
+    return draw(st.lists(sequence, min_size=1, max_size=4)), n_items
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(str(value) for value in s.values()))
+@settings(deadline=None, max_examples=4)
+@given(world=worlds(), dim=st.integers(1, 6), seed=st.integers(0, 99), frozen=st.booleans())
+def test_query_is_that_of_the_equations(
+    switches: dict[str, bool], world: tuple[list[list[int]], int], dim: int, seed: int, frozen: bool
+) -> None:
+    sequences, n_items = world
+    config = ModelConfig.model_validate({**SHAPE, "dim": dim, **switches})
+    model = build(config, sequences, n_items, seed)
+    if frozen:
+        model.freeze()
+    A = graph_rows(sequences, n_items, config.graph_steps)
+    users = [*range(len(sequences)), len(sequences)]  # the last: somebody unknown, with the first history
+    histories = [*sequences, sequences[0]]
+    got = model(torch.tensor(users), torch.tensor([padded(h, config, n_items) for h in histories]))
+    known = [user if user < len(sequences) else None for user in users]
+    expected = [query(model.state_dict(), config, A, u, h) for u, h in zip(known, histories, strict=True)]
+    # Positions are stored in single precision, whatever the model computes in.
+    torch.testing.assert_close(got.detach(), torch.tensor(np.array(expected)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(str(value) for value in s.values()))
+def test_every_parameter_learns(switches: dict[str, bool]) -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, **switches})
+    sequences = [[0, 1, 2, 3, 4, 5, 0, 2], [5, 4, 3, 2, 1, 0, 3, 1]]
+    model = build(config, sequences, 6)
+    queries = model(torch.tensor([0, 1]), torch.tensor([padded(s, config, 6) for s in sequences]))
+    # A loss that is no constant of the query's length, which cosine scores fix.
+    (queries * torch.randn_like(queries) @ model.items.T).square().sum().backward()
+    unused = set()
+    if not (config.short_term or config.long_term or config.cooccurrence):
+        unused = {"embeddings.input_D.weight"}
+    if not config.taste:
+        # Nothing but the taste itself is read from the users, so what listens to it hears zeros.
+        unused = {"embeddings.users_D.weight", "history_query.from_taste.weight", "fusion.from_taste.weight"}
+    for name, parameter in model.named_parameters():
+        reached = parameter.grad is not None and parameter.grad.abs().max() > 0
+        assert reached != (name in unused), f"{name} gets {'a' if reached else 'no'} gradient"
+
+
+def test_the_paper_switches_are_all_there() -> None:
+    names = set(MAGNN(ModelConfig(), 2, 3).state_dict())
+    mf = set(MAGNN(ModelConfig(short_term=False, long_term=False, cooccurrence=False), 2, 3).state_dict())
+    assert mf == {"embeddings.users_D.weight", "embeddings.input_D.weight", "embeddings.output_ND"}
+    assert {
+        "short_term.project.weight",
+        "memory.key_MD",
+        "fusion.from_long.weight",
+        "cooccurrence.relate.weight",
+    } <= names
+
+
+def test_batch_equals_single() -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 5})
+    sequences = [[0, 1, 2, 3, 4, 0, 1], [3, 2], [4], []]
+    model = build(config, sequences, 5).freeze()
+    histories = torch.tensor([padded(s, config, 5) for s in sequences])
+    together = model(torch.arange(4), histories)
+    for user in range(4):
+        torch.testing.assert_close(model(torch.tensor([user]), histories[[user]])[0], together[user])
+
+
+def test_padding_says_nothing() -> None:
+    """A wider window around the same history changes nothing, whatever the padding row would hold."""
+    sequences = [[0, 1, 2, 3, 4]]
+    narrow = build(ModelConfig.model_validate({**SHAPE, "dim": 4, "long_window": 2}), sequences, 5)
+    wide = build(ModelConfig.model_validate({**SHAPE, "dim": 4, "long_window": 9}), sequences, 5)
+    wide.load_state_dict(narrow.state_dict())
+    user = torch.tensor([0])
+    torch.testing.assert_close(
+        narrow(user, torch.tensor([padded(sequences[0], narrow.config, 5)])),
+        wide(user, torch.tensor([padded(sequences[0], wide.config, 5)])),
+    )
+
+
+@pytest.mark.parametrize("fusion", ["gate", "concat", "gru"])
+@pytest.mark.parametrize("cosine", [False, True])
+def test_parts_add_up_to_the_query(fusion: str, cosine: bool) -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "fusion": fusion, "cosine": cosine})
+    sequences = [[0, 1, 2, 3, 4, 0, 1], [3, 2]]
+    model = build(config, sequences, 5).freeze()
+    inputs = torch.arange(2), torch.tensor([padded(s, config, 5) for s in sequences])
+    parts = model.parts(*inputs)
+    assert isinstance(parts, QueryParts)
+    torch.testing.assert_close(sum(parts[:5]), model(*inputs))
+    if fusion == "gate":
+        assert parts.gate is not None
+        assert (parts.gate[1] == 1).all(), "without long history the gate is open"
+        assert (parts.long_term[1] == 0).all() and (parts.memory[1] == 0).all()
+
+
+def test_frozen_model_needs_no_graph() -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4})
+    sequences = [[0, 1, 2, 3, 4, 0, 1]]
+    model = build(config, sequences, 5).freeze()
+    copy = MAGNN(config, 1, 5).double()
+    copy.load_state_dict(model.state_dict())
+    inputs = torch.tensor([0]), torch.tensor([padded(sequences[0], config, 5)])
+    assert torch.equal(copy.eval()(*inputs), model(*inputs))
+
+
+def test_gradient_of_the_smoothing_is_the_numerical_one() -> None:
+    graph = ItemGraph(item_graph(histories_of([[0, 1, 2, 0, 3], [3, 1]], 5), steps=3))
+    embedding = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(graph.smooth, embedding)
+
+
+def test_dropout_only_in_training() -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "dropout": 0.5})
+    model = build(config, [[0, 1, 2, 3, 4]], 5)
+    inputs = torch.tensor([0]), torch.tensor([padded([0, 1, 2, 3, 4], config, 5)])
+    model.train()
+    assert not torch.equal(model(*inputs), model(*inputs))
+    model.freeze()
+    assert torch.equal(model(*inputs), model(*inputs))
+
+
+def test_switching_everything_off_is_refused() -> None:
+    with pytest.raises(ValueError, match="every part is switched off"):
+        ModelConfig(taste=False, short_term=False, long_term=False, cooccurrence=False)

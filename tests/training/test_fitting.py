@@ -1,0 +1,254 @@
+"""Training as a whole: solvable worlds, repeatability, resuming, early stopping, Ctrl-C."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import magnn
+from magnn import fitting
+from magnn.data.split import Split
+from magnn.errors import InputError, Interrupted
+from magnn.training.trainer import Progress
+
+SMALL = {"dim": 16, "heads": 4, "memory_units": 4, "long_window": 6, "init_std": 0.1}
+
+
+def config(**training: Any) -> dict[str, dict[str, Any]]:
+    return {"model": SMALL, "training": {"batch_size": 256, "learning_rate": 0.01, "l2": 1e-5, **training}}
+
+
+def log_of(sequences: list[list[str]], protocol: Any) -> Split:
+    events = [(user, item) for user, items in enumerate(sequences) for item in items]
+    frame = pl.DataFrame(events, schema=["user", "item"], orient="row")
+    return magnn.split(magnn.read_events(frame), protocol)
+
+
+def chain_world(n_users: int = 120, n_items: int = 20) -> Split:
+    """Everybody walks round the same circle of items, from a place of their own: the last item decides the next."""
+    walks = [[f"{(start + step) % n_items:02d}" for step in range(12)] for start in range(n_users)]
+    return log_of(walks, "leave-one-out")
+
+
+def taste_world() -> Split:
+    """Two tastes in random order: what the user likes decides, and nothing else does."""
+    rng = np.random.default_rng(0)
+    likes = [[f"{'ab'[user % 2]}{item:02d}" for item in rng.permutation(20)[:14]] for user in range(200)]
+    return log_of(likes, "paper")
+
+
+def small_world(protocol: Any = "paper") -> Split:
+    rng = np.random.default_rng(1)
+    return log_of([[f"{i:02d}" for i in rng.permutation(30)[: 4 + user % 12]] for user in range(60)], protocol)
+
+
+def weights_equal(a: magnn.Recommender, b: magnn.Recommender) -> bool:
+    left, right = a.model.state_dict(), b.model.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_deterministic_chain_is_learned_to_recall_1() -> None:
+    split = chain_world()
+    rec = magnn.fit(split, config=config(epochs=40, targets=1, patience=40), seed=0)
+    assert magnn.evaluate(rec, split, k=1, baselines=False).metrics["recall@1"] == 1.0
+
+
+@pytest.mark.parametrize("fusion", ["concat", "gru"])
+def test_other_fusions_learn_the_chain_too(fusion: str) -> None:
+    split = chain_world()
+    settings = config(epochs=40, targets=1, patience=40)
+    rec = magnn.fit(split, config={**settings, "model": {**SMALL, "fusion": fusion}}, refit=False)
+    assert magnn.evaluate(rec, split, k=1, baselines=False).metrics["recall@1"] > 0.9
+
+
+def partner_world(n_partners: int = 20) -> Split:
+    """Items mostly have their partner behind them; odd users have met five alone when they meet the last one's partner.
+
+    Where an odd user goes next is written in the last item only: the other four have partners just as good. Even users
+    end on one more item, so that their validation event is a partner: the epoch is not chosen by chance.
+    """
+    rng = np.random.default_rng(2)
+    sequences = []
+    for user in range(240):
+        *items, last = (f"{i:02d}" for i in rng.permutation(n_partners)[:10])
+        pairs = [name for i in (items if user % 2 == 0 else items[:4]) for name in (f"a{i}", f"b{i}")]
+        sequences.append(pairs + ([f"a{last}"] if user % 2 == 0 else [*(f"a{i}" for i in items[4:]), f"b{items[-1]}"]))
+    return log_of(sequences, "leave-one-out")
+
+
+@pytest.mark.parametrize(
+    ("parts", "knows"),
+    [
+        ({}, True),
+        ({"long_term": False, "cooccurrence": False}, True),
+        ({"long_term": False, "short_term": False}, True),
+        ({"long_term": False, "short_term": False, "cooccurrence": False}, False),
+    ],
+    ids=["all", "short term", "co-occurrence", "taste"],
+)
+def test_what_the_last_item_decides_is_seen_by_the_parts_that_look_at_it(parts: dict[str, bool], knows: bool) -> None:
+    split = partner_world()
+    settings = {**config(epochs=40, targets=1, patience=40, l2=1e-3), "model": {**SMALL, "short_window": 1, **parts}}
+    found = magnn.evaluate(magnn.fit(split, config=settings), split, k=1, baselines=False).systems["MA-GNN"]
+    recall = found.per_user["recall"][found.users % 2 == 1].mean()
+    assert (recall > 0.5) if knows else (recall < 0.25), f"recall@1 is {recall}"
+
+
+def test_two_tastes_separate() -> None:
+    split = taste_world()
+    rec = magnn.fit(split, config=config(epochs=20))
+    for user in range(40):
+        assert {str(found.item)[0] for found in rec.recommend(user, k=6)} == {"ab"[user % 2]}
+
+
+def test_taste_alone_separates_them_too() -> None:
+    off = {"short_term": False, "long_term": False, "cooccurrence": False}
+    rec = magnn.fit(taste_world(), config={**config(epochs=30), "model": {**SMALL, **off}})
+    right = [str(f.item)[0] == "ab"[user % 2] for user in range(40) for f in rec.recommend(user, k=6)]
+    assert np.mean(right) > 0.95
+
+
+def test_same_seed_same_model_other_seed_other_model() -> None:
+    split = small_world()
+    first, again, other = (magnn.fit(split, config=config(epochs=3), seed=seed) for seed in (0, 0, 1))
+    assert weights_equal(first, again)
+    assert not weights_equal(first, other)
+
+
+def test_fitting_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    magnn.fit(small_world(), config=config(epochs=1))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_no_test_event_reaches_training() -> None:
+    """Whatever the test events are, the model is the same to the bit."""
+    split = small_world()
+    histories = split.events.histories
+    items = histories.items.copy()
+    items[split.part == 2] = (items[split.part == 2] + 7) % histories.n_items
+    changed = type(histories)(items, histories.offsets, histories.n_items)
+    events = type(split.events)(changed, split.events.times, split.events.user_ids, split.events.item_ids)
+    other = Split(events, split.protocol, split.part)
+    assert not np.array_equal(other.test.items, split.test.items)
+    assert weights_equal(magnn.fit(split, config=config(epochs=2)), magnn.fit(other, config=config(epochs=2)))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("stop_after", [("select", 1), ("select", 3), ("refit", 1)])
+def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_after: tuple[str, int]) -> None:
+    split = small_world()
+    settings = {**config(epochs=4, patience=9), "model": {**SMALL, "dropout": dropout}}
+    whole = magnn.fit(split, config=settings)
+
+    def stop(progress: Progress) -> None:
+        if progress.log and (progress.phase, progress.epoch) == stop_after:
+            raise KeyboardInterrupt
+
+    cut = magnn.fit(split, config=settings, checkpoints=tmp_path, progress=stop)
+    assert not cut.completed and not cut.refit
+    resumed = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True)
+    assert resumed.completed and resumed.refit
+    assert weights_equal(resumed, whole)
+    assert [(log.phase, log.epoch, log.loss, log.metrics) for log in resumed.logs] == [
+        (log.phase, log.epoch, log.loss, log.metrics) for log in whole.logs
+    ]
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
+    with pytest.raises(InputError, match="other data, settings or seed"):
+        magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path, resume=True)
+
+
+def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
+    path = tmp_path / "select.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
+def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path)
+    magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path)
+    magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path, resume=True)
+    fitting.discard_checkpoints(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_ctrl_c_keeps_the_best_validated_epoch() -> None:
+    split = small_world()
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 3 and not progress.log:
+            raise KeyboardInterrupt
+
+    cut = magnn.fit(split, config=config(epochs=9), progress=stop)
+    best = max(cut.logs, key=lambda log: log.metrics["ndcg@10"]).epoch
+    reference = magnn.fit(split, config=config(epochs=best), refit=False)
+    assert weights_equal(cut, reference)
+
+
+def test_ctrl_c_before_anything_is_there() -> None:
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="nothing to save"):
+        magnn.fit(small_world(), config=config(epochs=2), progress=stop)
+
+
+def test_early_stopping_waits_for_patience_and_keeps_the_best() -> None:
+    split = small_world()
+    rec = magnn.fit(split, config=config(epochs=60, patience=2, learning_rate=0.05), refit=False)
+    values = [log.metrics["ndcg@10"] for log in rec.logs]
+    best = int(np.argmax(values))
+    assert len(values) == best + 1 + 2 < 60
+    assert magnn.evaluate(rec, on="valid", baselines=False).metrics["ndcg@10"] == pytest.approx(values[best])
+
+
+def test_refit_trains_on_validation_events_for_the_epochs_found() -> None:
+    split = small_world()
+    rec = magnn.fit(split, config=config(epochs=4))
+    selecting = [log for log in rec.logs if log.phase == "select"]
+    refitting = [log for log in rec.logs if log.phase == "refit"]
+    best = max(selecting, key=lambda log: log.metrics["ndcg@10"]).epoch
+    assert rec.refit and len(refitting) == best and not any(log.metrics for log in refitting)
+
+
+@pytest.mark.parametrize("protocol", ["none", "leave-one-out", "time"])
+def test_every_protocol_trains(protocol: str) -> None:
+    split = small_world(protocol)
+    rec = magnn.fit(split, config=config(epochs=2))
+    assert rec.refit == (protocol != "none")
+    assert len(rec.recommend(0, k=3)) == 3
+
+
+def test_users_of_one_event_train() -> None:
+    split = log_of([["x"], ["y"], ["x"], ["z"]], "paper")
+    rec = magnn.fit(split, config=config(epochs=2))
+    assert len(rec.recommend(0, k=2)) == 2
+
+
+def test_a_user_who_has_seen_everything_trains() -> None:
+    split = log_of([["x", "y", "z"], ["z", "y", "x"]], "none")
+    rec = magnn.fit(split, config=config(epochs=2))
+    assert rec.recommend(0, k=2) == []
+    assert np.isfinite([log.loss for log in rec.logs]).all()
+
+
+def test_order_of_users_changes_no_evaluation() -> None:
+    """Whoever stands where in the block: the lists of a user are the same."""
+    rec = magnn.fit(small_world(), config=config(epochs=2))
+    users = list(range(60))
+    forward = rec.recommend_many(users, k=5)
+    backward = rec.recommend_many(users[::-1], k=5)[::-1]
+    assert [[f.item for f in found] for found in forward] == [[f.item for f in found] for found in backward]
