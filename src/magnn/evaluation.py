@@ -10,7 +10,7 @@ from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
 from magnn.ranking.baselines import item_knn, popularity
 from magnn.ranking.evaluate import Evaluation, evaluate_scorer
-from magnn.ranking.topk import Scorer
+from magnn.ranking.topk import Scorer, check_k
 from magnn.recommender import Recommender
 
 MODEL = "MA-GNN"
@@ -82,7 +82,8 @@ def evaluate(
         progress: called with the name of each system before its turn.
 
     Raises:
-        InputError: another split than the fitted one, nothing held out, or validation events that were trained on.
+        InputError: another split than the fitted one, nothing held out, validation events that were trained on, or k
+            outside [1, n_items].
     """
     fitted = recommender.split
     if split is not None and not _same(split, fitted):
@@ -95,6 +96,7 @@ def evaluate(
         raise InputError(
             "the validation events were trained on in the final fit; fit with --no-refit (refit=False) to rank them"
         )
+    check_k(k, fitted.events.n_items)
     history, held_out = (fitted.train_and_valid, fitted.test) if on == "test" else (fitted.train, fitted.valid)
     trained_on = fitted.train_and_valid if recommender.refit else fitted.train
 

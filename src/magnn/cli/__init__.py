@@ -6,36 +6,41 @@ import sys
 
 def main() -> None:
     """Run `magnn` and exit: 0 done, 1 failure, 2 unusable input, 130 interrupted. Errors are one line, no traceback."""
-    # click is what typer stands on; both load in a tenth of a second, everything heavy only inside a command.
-    import click
+    # typer loads in a tenth of a second, everything heavy only inside a command.
+    import typer
 
     from magnn.cli.app import app
     from magnn.errors import MagnnError
 
     try:
-        code = app(standalone_mode=False) or 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        code = 2
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"; see {context.command_path} --help" if context else ""
-        code = _fail(f"{error.format_message().strip().rstrip('.')}{hint}", 2)
+        code = app(prog_name="magnn", standalone_mode=False) or 0
+        sys.stdout.flush()  # so that a reader who has gone is noticed here, not at the interpreter's end
+        if code == 130:  # what typer makes of Ctrl-C, without a word
+            code = _fail("interrupted", 130)
     except MagnnError as error:
         code = _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone, as in `magnn recommend ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:
-        if os.environ.get("MAGNN_DEBUG"):
+        # Usage errors. typer before 0.26 took their classes from click, since then it carries its own: no name fits both.
+        if hasattr(error, "format_message"):
+            context = getattr(error, "ctx", None)
+            hint = f"; see {context.command_path} --help" if context else ""
+            message = error.format_message().replace("Value error, ", "")  # pydantic's words, which say nothing
+            code = _fail(message.strip().rstrip(".") + hint, 2)
+        elif os.environ.get("MAGNN_DEBUG"):
             raise
-        text = (str(error).strip() or "no message").splitlines()[0]
-        code = _fail(f"a bug in magnn: {type(error).__name__}: {text}; MAGNN_DEBUG=1 shows where, please report it", 1)
+        else:
+            text = (str(error).strip() or "no message").splitlines()[0]
+            code = _fail(
+                f"a bug in magnn: {type(error).__name__}: {text}; MAGNN_DEBUG=1 shows where, please report it", 1
+            )
     sys.exit(code)
 
 
 def _fail(message: str, code: int) -> int:
-    print("error: " + " ".join(message.split("\n")), file=sys.stderr)
+    print("error: " + " ".join(line.strip() for line in message.splitlines()), file=sys.stderr)
     return code

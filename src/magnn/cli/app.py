@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from magnn.errors import InputError
+from magnn.errors import InputError, Interrupted
 
 app = typer.Typer(
     help="Sequential recommendation with MA-GNN: an event log in, an evaluated recommender out.",
     epilog="Start with: magnn demo",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help: half as long, and no "[model]" is taken for markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="List and get public data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="List and get public data sets.", invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
@@ -121,7 +122,7 @@ def fit(
     from magnn.fitting import discard_checkpoints
     from magnn.fitting import fit as fit_model
 
-    checkpoints = output.with_name(output.name + ".checkpoints")
+    checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
     if resume and not checkpoints.exists():
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
     with console.training_bar() as progress:
@@ -142,8 +143,7 @@ def fit(
         discard_checkpoints(checkpoints)
         console.note(f"saved {output}; next: magnn evaluate {output}" if split != SplitName.none else f"saved {output}")
     else:
-        console.note(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
-        raise typer.Exit(130)
+        raise Interrupted(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
 
 
 @app.command()
@@ -153,7 +153,10 @@ def evaluate(
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Rank the whole catalogue for every user, beside popularity and item-kNN."""
+    """Rank for every user, beside popularity and item-kNN.
+
+    The whole catalogue is ranked, without what the user has seen, and compared with what the user did next.
+    """
     from magnn.cli import console
     from magnn.evaluation import evaluate as evaluate_model
     from magnn.recommender import load
@@ -231,7 +234,10 @@ def demo(
     ] = Path("magnn-demo"),
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing: use the generated log.")] = False,
 ) -> None:
-    """See it work: train on MovieLens-100K, compare with baselines, show recommendations by title."""
+    """See it work on MovieLens-100K.
+
+    Trains, compares with the baselines, and shows recommendations by title.
+    """
     from magnn.cli.demo import run
 
     run(output, offline=offline)
@@ -268,8 +274,9 @@ def data_get(
     console.note(f"wrote {events} and {items}; next: magnn fit {events} --items {items} -o model")
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
@@ -277,6 +284,18 @@ def _root(
 
         print(f"magnn {__version__}")
         raise typer.Exit
+    _help_unless_command(context)
+
+
+@data_app.callback()
+def _data(context: typer.Context) -> None:
+    _help_unless_command(context)
+
+
+def _help_unless_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
 
 
 def _item(found: Any) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def spinner(message: str) -> "Iterator[Callable[[str], None]]":
 
 
 def metrics_table(report: "Report") -> Table:
-    """Systems against metrics, with 95% intervals in a dim line below each."""
+    """Metrics against systems, with the 95% interval in a dim line below each: narrow enough for 80 columns."""
     from magnn.ranking.metrics import PER_USER
 
     refit = "fitted on train + valid" if report.refit else "fitted on train only"
@@ -137,18 +137,17 @@ def metrics_table(report: "Report") -> Table:
         caption_justify="left",
     )
     table.add_column("")
-    names = [*(f"{name}@{report.k}" for name in PER_USER), f"coverage@{report.k}"]
-    for name in names:
-        table.add_column(name, justify="right")
-    for system, result in report.systems.items():
+    for system in report.systems:
+        table.add_column(system, justify="right")
+    for name in [*(f"{name}@{report.k}" for name in PER_USER), f"coverage@{report.k}"]:
         cells = []
-        for name in names:
+        for result in report.systems.values():
             cell = Text(f"{result.metrics[name]:.4f}")
             if name in result.ci95:
                 low, high = result.ci95[name]
                 cell.append(f"\n{low:.4f}-{high:.4f}", style="dim")
             cells.append(cell)
-        table.add_row(system, *cells)
+        table.add_row(name, *cells)
     return table
 
 

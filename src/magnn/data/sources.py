@@ -2,14 +2,22 @@
 
 import csv
 import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from magnn.errors import InputError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 SEPARATORS = ",\t;|"
 TAB_SUFFIXES = {".tsv", ".inter", ".item"}  # .inter and .item: RecBole's tab-separated files
@@ -28,9 +36,8 @@ class Source:
 
     def place(self, row: int) -> str:
         """Where row `row` (0-based) of the frame stands, as a person would look for it."""
-        if self.csv_path is None:
-            return f"{self.name}, row {row + 1}"
-        return f"{self.name}, line {_line_of_row(self.csv_path, row)}"
+        line = _line_of_row(self.csv_path, row) if self.csv_path else None
+        return f"{self.name}, row {row + 1}" if line is None else f"{self.name}, line {line}"
 
 
 def open_source(source: Any, query: str | None = None) -> Source:
@@ -42,23 +49,26 @@ def open_source(source: Any, query: str | None = None) -> Source:
     Raises:
         InputError: the source is missing, empty, unreadable, truncated, not UTF-8, or of no supported kind.
     """
-    if isinstance(source, pl.LazyFrame):
-        source = source.collect()
-    if isinstance(source, pl.DataFrame):
-        return _not_empty(Source(source, "the data frame"))
     if isinstance(source, str) and "://" in source:
         return _not_empty(_read_database(source, query))
     if query is not None:
-        raise InputError(f"a query needs a database URL such as sqlite:///shop.db, not {source!r}")
+        given = repr(source) if isinstance(source, str) else type(source).__name__
+        raise InputError(f"a query needs a database URL such as sqlite:///shop.db, not {given}")
     if isinstance(source, (str, Path)):
         return _not_empty(_read_file(Path(source)))
+    if isinstance(source, pl.LazyFrame):
+        try:
+            source = source.collect()
+        except (PolarsError, OSError) as error:
+            raise InputError(f"the lazy frame cannot be collected: {_first_line(error)}") from error
+    if isinstance(source, pl.DataFrame):
+        return _not_empty(Source(source, "the data frame"))
     if hasattr(source, "__arrow_c_stream__"):  # Arrow tables, and pandas frames: neither library is imported here
         try:
             return _not_empty(Source(pl.DataFrame(source), "the table"))
-        except ImportError as error:
-            raise InputError(
-                f"this data frame cannot be converted: {_first_line(error)}; pip install pyarrow"
-            ) from error
+        except (ImportError, ValueError, TypeError, PolarsError) as error:  # Arrow's own errors are Value- and TypeErrors
+            remedy = "pip install pyarrow" if isinstance(error, ImportError) else "give each column one type and one name"
+            raise InputError(f"this data frame cannot be converted: {_first_line(error)}; {remedy}") from error
     raise InputError(
         f"cannot read events from {type(source).__name__}; give a path, a database URL and query, "
         "a polars or pandas frame, or an Arrow table"
@@ -79,21 +89,26 @@ def _read_file(path: Path) -> Source:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty")
     try:
+        # One file is meant, even where its name holds the * or [ of a pattern.
         if suffix in PARQUET_SUFFIXES:
-            return Source(pl.read_parquet(path), str(path))
+            return Source(pl.read_parquet(path, glob=False), str(path))
         if suffix in JSON_SUFFIXES:
-            return Source(pl.read_ndjson(path, infer_schema_length=None), str(path))
-        return _read_text(path, packed)
-    except (PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
+            with path.open("rb") as file:
+                return Source(pl.read_ndjson(file, infer_schema_length=None), str(path))
+        frame = pl.read_csv(path, separator=_separator(path), infer_schema=False, glob=False)
+        return Source(frame, str(path), csv_path=path)
+    except (PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(_reading_problem(path, packed, error)) from error
 
 
-def _read_text(path: Path, packed: bool) -> Source:
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
-        header = file.readline().decode("utf-8")
-    separator = max(SEPARATORS, key=header.count)
-    frame = pl.read_csv(path, separator=separator, infer_schema=False)
-    return Source(frame, str(path), csv_path=path)
+def _separator(path: Path) -> str:
+    with _open_bytes(path) as file:
+        header = next((line for line in file if line.strip()), b"")  # blank lines before it do not count
+    return max(SEPARATORS, key=header.decode("utf-8").count)
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _read_database(url: str, query: str | None) -> Source:
@@ -103,18 +118,35 @@ def _read_database(url: str, query: str | None) -> Source:
         raise InputError("reading from a database needs SQLAlchemy: pip install 'magnn[database]'") from error
     if query is None:
         raise InputError("a database URL needs a query that selects user, item and time columns (--query)")
-    try:
-        engine = sqlalchemy.create_engine(url)
-        name = engine.url.render_as_string(hide_password=True)
-    except (sqlalchemy.exc.ArgumentError, ImportError) as error:
-        raise InputError(f"{url.split('://')[0]}://...: not a usable database URL: {_first_line(error)}") from error
+    engine = _engine(url)
+    # Passwords also come in the part behind the "?" (odbc_connect), so that is not shown at all.
+    name = engine.url.set(query={}).render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
             return Source(pl.read_database(query, connection, infer_schema_length=None), name)
     except (sqlalchemy.exc.SQLAlchemyError, PolarsError) as error:
         raise InputError(f"{name}: the query failed: {_first_line(error)}") from error
+    except AttributeError as error:  # how polars meets a statement that returns nothing
+        raise InputError(f"{name}: the query returns no rows; give a SELECT") from error
     finally:
         engine.dispose()
+
+
+def _engine(url: str) -> "Engine":
+    import sqlalchemy
+
+    try:
+        engine = sqlalchemy.create_engine(url)
+    except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
+        raise InputError(f"the database URL needs a driver that is not here: {_first_line(error)}; install it") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        engine = None  # the message may quote a piece of the password, so it is dropped, chain and all
+    if engine is None or "@" in (engine.url.host or ""):
+        raise InputError(
+            "the database URL cannot be read; write dialect://user:password@host:port/database, "
+            "with @, : and / in the password as %40, %3A and %2F"
+        )
+    return engine
 
 
 def _not_empty(source: Source) -> Source:
@@ -126,14 +158,15 @@ def _not_empty(source: Source) -> Source:
 def _reading_problem(path: Path, packed: bool, error: Exception) -> str:
     text = _first_line(error)
     if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
-        return f"{path}{_not_utf8_at(path, packed)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
-    if packed:
+        return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
+    if packed and not isinstance(error, SchemaError):
         return f"{path}: damaged or truncated gzip ({text}); fetch or compress it again"
-    return f"{path}: cannot be read ({text}); it may be damaged or truncated"
+    known = _not_json_at(path) if path.suffix.lower() in JSON_SUFFIXES else _too_wide_at(path)
+    return f"{path}{known}" if known else f"{path}: cannot be read ({text}); it may be damaged or truncated"
 
 
-def _not_utf8_at(path: Path, packed: bool) -> str:
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+def _not_utf8_at(path: Path) -> str:
+    with _open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
@@ -142,16 +175,46 @@ def _not_utf8_at(path: Path, packed: bool) -> str:
     return ""
 
 
-def _line_of_row(path: Path, row: int) -> int:
-    """Line of data row `row`; read again on the way to an error only, since quoted fields may hold line breaks."""
-    open_text = gzip.open if path.suffix.lower() == ".gz" else open
-    with open_text(path, "rt", newline="", encoding="utf-8") as file:
-        separator = max(SEPARATORS, key=file.readline().count)
-        reader = csv.reader(file, delimiter=separator)
-        for seen, _ in enumerate(reader):
-            if seen == row:
-                break
-        return reader.line_num + 1  # + 1: the header
+def _not_json_at(path: Path) -> str:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                good = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                good = False
+            if not good:
+                return f", line {number}: not a JSON object; write one object on each line"
+    return ""
+
+
+def _too_wide_at(path: Path) -> str:
+    records = _records(path)
+    _, header = next(records, (0, []))
+    for line, fields in records:
+        if len(fields) > len(header):
+            return f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
+    return ""
+
+
+def _line_of_row(path: Path, row: int) -> int | None:
+    """Line where data row `row` begins; read again on the way to an error only, since quoted fields hold line breaks."""
+    line, _ = next(islice(_records(path), row + 1, None), (None, None))
+    return line
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line where it begins, fields) of the header and each row, as far as the csv module can read."""
+    with io.TextIOWrapper(_open_bytes(path), "utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=_separator(path))
+        begins, started = 1, False
+        try:
+            for fields in reader:
+                started = started or bool(fields)
+                if started:
+                    yield begins, fields
+                begins = reader.line_num + 1
+        except csv.Error:  # a field of more than 128 KiB, most often an open quote
+            return
 
 
 def _first_line(error: Exception) -> str:

@@ -42,17 +42,18 @@ def evaluate_scorer(
         scorer: what to evaluate.
         history: what users have seen; these items are not ranked.
         held_out: what they did next. Repeats of an item count once.
-        k: list length.
+        k: list length; a catalogue of fewer items fills only the first places.
         intervals: whether to bootstrap 95% intervals.
 
     Raises:
-        InputError: nobody can be evaluated, or k does not fit the catalogue.
+        InputError: nobody can be evaluated.
     """
     users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
     if len(users) == 0:
         raise InputError("no user has both a history and a held-out event; nothing can be evaluated")
     n_relevant = _distinct_per_user(held_out)[users]
-    items_UK, _ = rank(scorer, users, history, k)
+    items_UK, _ = rank(scorer, users, history, min(k, history.n_items))
+    items_UK = np.pad(items_UK, ((0, 0), (0, k - items_UK.shape[1])), constant_values=-1)
     values = per_user(hits(items_UK, users, held_out), n_relevant)
     metrics = {f"{name}@{k}": float(values[name].mean()) for name in PER_USER}
     metrics[f"coverage@{k}"] = coverage(items_UK, history.n_items)

@@ -1,0 +1,42 @@
+"""What many tests stand on: real data where it is there, and one small fitted recommender."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import magnn
+from magnn.data.synthetic import generate_log
+
+SMALL_MODEL = {"dim": 8, "heads": 2, "memory_units": 3, "long_window": 6}
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the project."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("NOT RUN: the real data sets are not beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_log() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A generated log of 40 users, and its items."""
+    return generate_log(n_users=40, n_series=2, events_per_user=20)
+
+
+@pytest.fixture(scope="session")
+def recommender(small_log: tuple[pl.DataFrame, pl.DataFrame]) -> magnn.Recommender:
+    """Fitted on the small log, for one epoch and one of refit."""
+    events, items = small_log
+    split = magnn.split(magnn.read_events(events, items=items), "paper")
+    return magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1)
+
+
+@pytest.fixture(scope="session")
+def saved_model(recommender: magnn.Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small recommender on disk; not to be changed."""
+    path = tmp_path_factory.mktemp("saved") / "model"
+    recommender.save(path)
+    return path
