@@ -21,7 +21,9 @@ GOOD = HEADER + "".join(f"{u},{i},{100 + i},{1 + i % 5}\n" for u in "abc" for i 
 
 def parquet() -> bytes:
     buffer = io.BytesIO()
-    pl.DataFrame({"user": ["a", "b"] * 500, "item": list(range(1000)), "timestamp": list(range(1000))}).write_parquet(buffer)
+    pl.DataFrame({"user": ["a", "b"] * 500, "item": list(range(1000)), "timestamp": list(range(1000))}).write_parquet(
+        buffer
+    )
     return buffer.getvalue()
 
 
@@ -36,7 +38,12 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     "timestamp missing": ("e.csv", GOOD + "a,9,,3\n", [], ["e.csv, line 14", "'timestamp'"]),
     "timestamp NaN": ("e.csv", GOOD + "a,9,NaN,3\n", [], ["e.csv, line 14", "'NaN'"]),
     "timestamp infinite": ("e.csv", GOOD + "a,9,inf,3\n", [], ["e.csv, line 14", "'inf'"]),
-    "not a date": ("e.csv", "user,item,date\na,x,2014-01-02\nb,y,2014-13-02\n", [], ["line 3", "'2014-13-02'", "ISO 8601"]),
+    "not a date": (
+        "e.csv",
+        "user,item,date\na,x,2014-01-02\nb,y,2014-13-02\n",
+        [],
+        ["line 3", "'2014-13-02'", "ISO 8601"],
+    ),
     "rating no number": ("e.csv", GOOD + "a,9,9,good\n", [], ["e.csv, line 14", "'rating'", "'good'"]),
     "rating negative": ("e.csv", GOOD + "a,9,9,-1\n", [], ["e.csv, line 14", "'rating'", "'-1'", "negative"]),
     "line after blank and folded lines": (
@@ -45,7 +52,12 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
         [],
         ["e.csv, line 6", "'never'"],
     ),
-    "line in a gzip": ("e.csv.gz", gzip.compress((GOOD + "a,9,soon,3\n").encode()), [], ["e.csv.gz, line 14", "'soon'"]),
+    "line in a gzip": (
+        "e.csv.gz",
+        gzip.compress((GOOD + "a,9,soon,3\n").encode()),
+        [],
+        ["e.csv.gz, line 14", "'soon'"],
+    ),
     "user id missing": ("e.csv", GOOD + ",9,9,3\n", [], ["e.csv, line 14", "'user'", "missing"]),
     "item id missing": ("e.csv", GOOD + "a,,9,3\n", [], ["e.csv, line 14", "'item'", "missing"]),
     "not UTF-8": ("e.csv", GOOD.encode() + "a,caf\xe9,9,3\n".encode("latin-1"), [], ["e.csv, line 14", "UTF-8"]),

@@ -66,8 +66,15 @@ def open_source(source: Any, query: str | None = None) -> Source:
     if hasattr(source, "__arrow_c_stream__"):  # Arrow tables, and pandas frames: neither library is imported here
         try:
             return _not_empty(Source(pl.DataFrame(source), "the table"))
-        except (ImportError, ValueError, TypeError, PolarsError) as error:  # Arrow's own errors are Value- and TypeErrors
-            remedy = "pip install pyarrow" if isinstance(error, ImportError) else "give each column one type and one name"
+        except (
+            ImportError,
+            ValueError,
+            TypeError,
+            PolarsError,
+        ) as error:  # Arrow's own errors are Value- and TypeErrors
+            remedy = (
+                "pip install pyarrow" if isinstance(error, ImportError) else "give each column one type and one name"
+            )
             raise InputError(f"this data frame cannot be converted: {_first_line(error)}; {remedy}") from error
     raise InputError(
         f"cannot read events from {type(source).__name__}; give a path, a database URL and query, "
@@ -138,7 +145,9 @@ def _engine(url: str) -> "Engine":
     try:
         engine = sqlalchemy.create_engine(url)
     except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
-        raise InputError(f"the database URL needs a driver that is not here: {_first_line(error)}; install it") from error
+        raise InputError(
+            f"the database URL needs a driver that is not here: {_first_line(error)}; install it"
+        ) from error
     except (sqlalchemy.exc.ArgumentError, ValueError):
         engine = None  # the message may quote a piece of the password, so it is dropped, chain and all
     if engine is None or "@" in (engine.url.host or ""):
@@ -192,7 +201,9 @@ def _too_wide_at(path: Path) -> str:
     _, header = next(records, (0, []))
     for line, fields in records:
         if len(fields) > len(header):
-            return f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
+            return (
+                f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
+            )
     return ""
 
 
