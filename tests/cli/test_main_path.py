@@ -1,0 +1,213 @@
+"""fit, evaluate, recommend, similar, data and demo, driven as a person would."""
+
+import dataclasses
+import hashlib
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import magnn
+from magnn.cli import demo
+from magnn.data import datasets
+from magnn.data.synthetic import generate_log
+from tests.cli.driver import Shell
+from tests.conftest import SMALL_MODEL
+
+MAGNN = Path(sys.executable).with_name("magnn")
+TINY = "[model]\n" + "".join(f"{name} = {value}\n" for name, value in SMALL_MODEL.items())
+
+
+@pytest.fixture
+def logged(shell: Shell, small_log: tuple[pl.DataFrame, pl.DataFrame]) -> Shell:
+    """A shell with events.csv, items.csv and tiny.toml."""
+    events, items = small_log
+    events.write_csv(shell.folder / "events.csv")
+    hostile = pl.when(pl.col("item_id") == 0).then(pl.lit("[bold]x[/bold] [/] \U0001f3b5")).otherwise("title")
+    items.with_columns(title=hostile).write_csv(shell.folder / "items.csv")
+    shell.write("tiny.toml", TINY)
+    return shell
+
+
+FIT = ["fit", "events.csv", "--items", "items.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "2"]
+
+
+def test_from_a_log_to_recommendations_with_titles(logged: Shell) -> None:
+    fitted = logged(*FIT)
+    assert fitted.code == 0 and fitted.out == ""
+    assert "user = user_id, item = item_id, time = timestamp" in fitted.err
+    assert "split paper" in fitted.err and "magnn evaluate model" in fitted.err
+    assert "\x1b" not in fitted.err and "\r" not in fitted.err, "no bars and colours where there is no terminal"
+    assert sorted(p.name for p in logged.folder.iterdir()) == ["events.csv", "items.csv", "model", "tiny.toml"]
+    epochs = [json.loads(line) for line in (logged.folder / "model" / "training.jsonl").read_text().splitlines()]
+    assert {"epoch", "loss", "train_seconds", "valid_seconds", "metrics"} <= epochs[0].keys()
+
+    table = logged("evaluate", "model").out
+    assert all(
+        name in table for name in ("MA-GNN", "item-knn", "popularity", "recall@10", "coverage@10", "train + valid")
+    )
+    report = json.loads(logged("evaluate", "model", "--json", "-k", "5").out)
+    assert report.keys() == {
+        *("split", "protocol", "refit", "users", "items", "k", "metrics", "ci95", "baselines"),
+        *("cold_users", "baselines_ci95"),
+    }
+    assert (report["split"], report["protocol"], report["refit"], report["k"]) == ("test", "paper", True, 5)
+    names = {f"{name}@5" for name in ("recall", "ndcg", "ndcg_fixed", "map", "mrr", "coverage")}
+    assert report["metrics"].keys() == names == report["baselines"]["item-knn"].keys()
+    assert report["baselines"].keys() == {"popularity", "item-knn"}
+    low, high = report["ci95"]["recall@5"]
+    assert low <= report["metrics"]["recall@5"] <= high
+
+    lists = json.loads(logged("recommend", "model", "3", "1", "-k", "4", "--json").out)
+    assert [entry["user"] for entry in lists] == [3, 1], "integers stay integers"
+    assert all(len(entry["items"]) == 4 and entry["items"][0].keys() == {"item", "score", "title"} for entry in lists)
+    scores = [item["score"] for item in lists[0]["items"]]
+    assert scores == sorted(scores, reverse=True)
+    seen = [item["item"] for item in lists[0]["items"]]
+    stranger = json.loads(logged("recommend", "model", "--history", ",".join(map(str, seen)), "-k", "3", "--json").out)
+    assert stranger[0]["user"] is None and not set(seen) & {item["item"] for item in stranger[0]["items"]}
+
+    alike = json.loads(logged("similar", "model", str(seen[0]), "--json").out)
+    assert alike["item"] == seen[0] and len(alike["items"]) == 10
+    assert seen[0] not in [item["item"] for item in alike["items"]]
+    assert f"similar to {seen[0]}" in logged("similar", "model", str(seen[0])).out
+
+
+def test_titles_are_shown_as_they_are(logged: Shell) -> None:
+    assert logged(*FIT).code == 0
+    n_items = magnn.load("model").split.events.n_items
+    out = logged("similar", "model", "1", "-k", str(n_items - 1)).out
+    assert "[bold]x[/bold] [/]" in out and "\U0001f3b5" in out
+
+
+@pytest.mark.parametrize("protocol", ["paper", "leave-one-out", "time"])
+def test_every_split_can_be_evaluated_on_validation_without_refit(logged: Shell, protocol: str) -> None:
+    assert logged(*FIT, "--split", protocol, "--no-refit").code == 0
+    report = json.loads(logged("evaluate", "model", "--on", "valid", "--json").out)
+    assert (report["protocol"], report["refit"], report["split"]) == (protocol, False, "valid")
+    lines = Path("model/training.jsonl").read_text(encoding="utf-8").splitlines()
+    chosen = max(json.loads(line)["metrics"]["ndcg@10"] for line in lines)
+    assert report["metrics"]["ndcg@10"] == pytest.approx(chosen)
+
+
+def test_same_seed_same_weights(logged: Shell) -> None:
+    weights = []
+    for _ in range(2):
+        assert logged(*FIT, "--seed", "4").code == 0
+        weights.append((logged.folder / "model" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_database_is_a_log_too(logged: Shell) -> None:
+    with sqlite3.connect("shop.db") as database:
+        database.execute("CREATE TABLE orders (customer_id, sku, created_at)")
+        events = pl.read_csv("events.csv")
+        database.executemany("INSERT INTO orders VALUES (?, ?, ?)", events.rows())
+    query = "SELECT customer_id, sku, created_at FROM orders"
+    result = logged(
+        "fit", "sqlite:///shop.db", "--query", query, "-o", "model", "--config", "tiny.toml", "--epochs", "1"
+    )
+    assert result.code == 0, result.err
+    assert "user = customer_id, item = sku, time = created_at" in result.err
+
+
+def test_thresholds_are_counted(logged: Shell) -> None:
+    result = logged(*FIT, "--min-item-events", "4", "--min-user-events", "5", "--k-core")
+    assert result.code == 0
+    assert re.search(r"dropped [\d,]+ events: item with fewer than 4 events", result.err)
+
+
+def test_data_list_and_get(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "ml-100k" in shell("data", "list").out
+    mirror = shell.folder / "mirror"
+    mirror.mkdir()
+    with zipfile.ZipFile(mirror / "ml-latest-small.zip", "w") as archive:
+        archive.writestr("ml-latest-small/ratings.csv", "userId,movieId,rating,timestamp\n1,2,4.0,9\n")
+        archive.writestr("ml-latest-small/movies.csv", "movieId,title,genres\n2,Amélie,Comedy\n")
+    monkeypatch.setenv("MAGNN_DATA_MIRROR", mirror.as_uri())
+    wrong = shell("data", "get", "ml-latest-small", "-o", "data")
+    assert wrong.code == 1 and "SHA-256" in wrong.error
+    assert not list((shell.folder / "data").iterdir())
+    digest = hashlib.sha256((mirror / "ml-latest-small.zip").read_bytes()).hexdigest()
+    entry = dataclasses.replace(datasets.DATASETS["ml-latest-small"], sha256=digest)
+    monkeypatch.setitem(datasets.DATASETS, "ml-latest-small", entry)
+    assert shell("data", "get", "ml-latest-small", "-o", "data").code == 0
+    assert pl.read_parquet("data/items.parquet")["title"].to_list() == ["Amélie"]
+
+
+def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
+    monkeypatch.setattr(demo, "CONFIG", {"model": SMALL_MODEL, "training": {"epochs": 1}})
+    result = shell("demo", "--offline", "-o", "d")
+    assert result.code == 0
+    assert all(name in result.out for name in ("MA-GNN", "item-knn", "popularity", "Sessions"))
+    assert result.out.count("last: ") == 3
+    assert "magnn recommend d/model 0" in result.err
+    assert shell("recommend", "d/model", "0").code == 0
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = "import sys; sys.argv = ['magnn', '--help']\nfrom magnn.cli import main\n"
+    code += "try: main()\nexcept SystemExit as stopped: code = stopped.code\n"
+    code += "print(code, [name for name in ('torch', 'polars', 'numpy', 'pydantic') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+    for command in ("fit", "evaluate", "recommend", "similar", "data", "demo"):
+        assert command in done.stdout
+
+
+def test_version_and_no_arguments() -> None:
+    done = subprocess.run([MAGNN, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"magnn {magnn.__version__}\n"
+    done = subprocess.run([MAGNN], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Usage: magnn" in done.stdout + done.stderr
+
+
+def test_ctrl_c_saves_and_resume_ends_where_it_would_have(logged: Shell) -> None:
+    command = [str(MAGNN), "fit", "events.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "400"]
+    logged.write("tiny.toml", TINY + "[training]\npatience = 400\nbatch_size = 64\n")
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    checkpoint = logged.folder / "model.checkpoints" / "select.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "--resume" in err and "Traceback" not in err
+    assert magnn.load("model").completed is False
+    arguments = command[1:]
+    assert logged(*arguments, "--resume").code == 0
+    resumed = (logged.folder / "model" / "model.safetensors").read_bytes()
+    assert not (logged.folder / "model.checkpoints").exists()
+    assert logged(*arguments).code == 0
+    assert (logged.folder / "model" / "model.safetensors").read_bytes() == resumed
+
+
+@pytest.mark.shared_data
+def test_a_new_user_on_movielens(shell: Shell, shared_data: Path) -> None:
+    """The commands of a first hour, on the files as GroupLens ships them; two epochs in place of many."""
+    folder = shared_data / "ml-latest-small"
+    options: list[str | Path] = [
+        "--items",
+        folder / "movies.csv",
+        "--min-rating",
+        "4",
+        "--split",
+        "paper",
+        "--epochs",
+        "2",
+    ]
+    assert shell("fit", folder / "ratings.csv", *options, "-o", "m").code == 0
+    assert json.loads(shell("evaluate", "m", "--json").out)["users"] == 608, "all but one, whose single event trains"
+    first = json.loads(shell("recommend", "m", "1", "-k", "10", "--json").out)[0]
+    assert first["user"] == 1 and len(first["items"]) == 10 and all(item["title"] for item in first["items"])
+    assert "Toy Story" in shell("similar", "m", "1").out
