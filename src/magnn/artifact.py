@@ -65,6 +65,8 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
     with atomic_directory(path) as directory:
         weights = {name: value.contiguous() for name, value in fitted.model.state_dict().items()}
         save_file(weights, directory / "model.safetensors")
+        # safetensors lets only the owner read it; a service may run as somebody else.
+        (directory / "model.safetensors").chmod(directory.stat().st_mode & 0o666)
         about = {
             "settings": fitted.settings.model_dump(),
             "seed": fitted.seed,
@@ -181,15 +183,17 @@ def _verify(path: Path) -> None:
         raise ArtifactError(
             f"{path} has format version {found}; this magnn reads up to {FORMAT_VERSION}: upgrade magnn"
         )
+    hashes = manifest.get("sha256")
+    if not isinstance(hashes, dict):
+        raise ArtifactError(f"{path}: {MANIFEST} names no hashes; fetch the model again or fit it again")
     for name in FILES:
-        expected = manifest.get("sha256", {}).get(name)
         try:
             actual = _sha256(path / name)
         except OSError as error:
             raise ArtifactError(
                 f"{path}: {name} is missing or unreadable; fetch the model again or fit it again"
             ) from error
-        if actual != expected:
+        if actual != hashes.get(name):
             raise ArtifactError(
                 f"{path}: {name} was changed or cut short since it was saved; fetch or fit the model again"
             )

@@ -52,7 +52,7 @@ def make_settings(
     origin, changes = _read(config)
     name = preset or changes.pop("preset", DEFAULT_PRESET)
     changes.pop("preset", None)
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise InputError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
     values = PRESETS[name].model_dump()
     for table, entries in changes.items():
@@ -89,6 +89,8 @@ def _first_problem(error: ValidationError) -> str:
         table, name = first["loc"][0], str(first["loc"][-1])
         known = (ModelConfig if table == "model" else TrainingConfig).model_fields
         return f"unknown key {key!r}{_hint(name, list(known))}"
+    if first["type"] == "value_error":  # a check of our own on a whole table, whose other values say nothing
+        return f"{key}: {first['ctx']['error']}"
     return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

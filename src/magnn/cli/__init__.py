@@ -1,5 +1,6 @@
 """The command line: `main` is the entry point, `app` the commands, `console` what a person sees."""
 
+import io
 import os
 import sys
 
@@ -12,6 +13,8 @@ def main() -> None:
     from magnn.cli.app import app
     from magnn.errors import MagnnError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: not every stream can show every title
     try:
         code = app(prog_name="magnn", standalone_mode=False) or 0
         sys.stdout.flush()  # so that a reader who has gone is noticed here, not at the interpreter's end

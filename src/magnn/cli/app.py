@@ -1,6 +1,8 @@
 """The commands. Each imports what it needs when it runs, so that --help does not wait for torch."""
 
+import codecs
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -304,4 +306,7 @@ def _item(found: Any) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    as_utf8 = (
+        codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    )  # a pipe on Windows, for one, may be another
+    print(json.dumps(value, indent=2, ensure_ascii=not as_utf8))

@@ -1,5 +1,6 @@
 """What a person sees: notes and progress bars on standard error, tables on standard output."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ def describe_fit(recommender: "Recommender") -> None:
 def training_bar() -> "Iterator[Callable[[Progress], None]]":
     """A bar over the epochs of each phase; without a terminal, nothing."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
         TimeRemainingColumn(elapsed_when_finished=True),
@@ -101,7 +102,7 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
 def download_bar(name: str) -> "Iterator[BytesProgress]":
     """A bar over bytes; without a terminal, nothing."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -153,15 +154,19 @@ def metrics_table(report: "Report") -> Table:
 
 def items_table(title: str, items: "Sequence[Recommended]") -> Table:
     """Ranked items with title, where there are any titles, and score."""
-    table = Table(title=Text(title, style="bold"), title_justify="left")
+    table = Table(title=_as_it_is(title, style="bold"), title_justify="left")
     table.add_column("#", justify="right")
-    table.add_column("item", justify="right")
+    table.add_column("item", justify="right", overflow="fold")
     titled = any(item.title is not None for item in items)
     if titled:
         table.add_column("title", overflow="fold")
     table.add_column("score", justify="right")
     for number, item in enumerate(items, start=1):
-        # Titles come from a log: Text, so that "[bold]" in one is shown and not obeyed.
-        shown = [Text(item.title or "")] if titled else []
-        table.add_row(str(number), Text(str(item.item)), *shown, f"{item.score:.3f}")
+        shown = [_as_it_is(item.title or "")] if titled else []
+        table.add_row(str(number), _as_it_is(str(item.item)), *shown, f"{item.score:.3f}")
     return table
+
+
+def _as_it_is(text: str, style: str = "") -> Text:
+    """Titles and ids come from a log: "[bold]" in one is shown and not obeyed, nor is what would control the terminal."""
+    return Text(re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text), style)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import magnn
+from magnn.artifact import check_destination
 from magnn.cli import console
 from magnn.data.datasets import Tables, get_dataset, movielens_100k_from_wheel, write_tables
 from magnn.data.synthetic import generate_log
@@ -24,6 +25,8 @@ def run(directory: Path, *, offline: bool = False) -> None:
         directory: gets data/ and model/.
         offline: use the generated log.
     """
+    model = directory / "model"
+    check_destination(model)  # said before the training, not after
     what, events_path, items_path = _data(directory / "data", offline)
     console.note(what)
     events = magnn.read_events(events_path, items=items_path)
@@ -33,7 +36,6 @@ def run(directory: Path, *, offline: bool = False) -> None:
     with console.training_bar() as progress:
         recommender = magnn.fit(split, config=CONFIG, progress=progress)
     console.describe_fit(recommender)
-    model = directory / "model"
     recommender.save(model)
     with console.spinner("evaluating") as message:
         report = magnn.evaluate(recommender, progress=lambda name: message(f"evaluating {name}"))

@@ -21,6 +21,11 @@ def canonical(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.split(":")[0].lower())
 
 
+def listed(columns: list[str]) -> str:
+    """Column names for a message, on one line whatever they hold."""
+    return " ".join(", ".join(columns).split()) or "(none)"
+
+
 def find(columns: list[str], role: str, given: str | None = None) -> str | None:
     """The column that plays `role` ("user", "item", "time", "rating" or "title"), or None.
 
@@ -35,9 +40,7 @@ def find(columns: list[str], role: str, given: str | None = None) -> str | None:
     """
     if given is not None:
         if given not in columns:
-            raise InputError(
-                f"has no column {given!r} for the {role}; its columns are {', '.join(columns) or '(none)'}"
-            )
+            raise InputError(f"has no column {given!r} for the {role}; its columns are {listed(columns)}")
         return given
     by_canonical = {canonical(c): c for c in reversed(columns)}
     return next((by_canonical[usual] for usual in USUAL[role].split() if usual in by_canonical), None)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from magnn.data.columns import find
+from magnn.data.columns import find, listed
 from magnn.data.interactions import Histories, Interactions
 from magnn.data.sources import Source, open_source
 from magnn.errors import InputError
@@ -74,6 +74,7 @@ def read_events(
         role: _column(raw, role, given, needed=role in ("user", "item"))
         for role, given in (("user", user_col), ("item", item_col), ("time", time_col), ("rating", rating_col))
     }
+    _check_distinct(raw, columns)
     notes = ["columns: " + ", ".join(f"{role} = {name}" for role, name in columns.items() if name is not None)]
     if columns["time"] is None:
         notes.append("no time column: the log is taken in its own order")
@@ -114,20 +115,31 @@ def _column(raw: Source, role: str, given: str | None, needed: bool = False) -> 
         raise InputError(f"{raw.name} {error}") from None
     if name is None and needed:
         raise InputError(
-            f"{raw.name}: no {role} column among {', '.join(raw.frame.columns)}; name it with --{role}-col ({role}_col=...)"
+            f"{raw.name}: no {role} column among {listed(raw.frame.columns)}; name it with --{role}-col ({role}_col=...)"
         )
     return name
+
+
+def _check_distinct(raw: Source, columns: dict[str, str | None]) -> None:
+    roles: dict[str, str] = {}
+    for role, name in columns.items():
+        if name in roles:
+            raise InputError(
+                f"{raw.name}: column {name!r} is given for both {roles[name]} and {role}; each needs its own"
+            )
+        if name is not None:
+            roles[name] = role
 
 
 def _typed(raw: Source, columns: dict[str, str | None]) -> pl.DataFrame:
     """Columns user, item, time, rating (where there is one), checked, and sorted by user, then time, then position."""
     used = [name for name in columns.values() if name is not None]
-    frame = raw.frame.select(used).with_row_index("row")
-    # A blank line in a text file comes as a row of nulls.
-    blank = raw.frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if raw.csv_path else None
-    if blank is not None and blank.any():
-        frame = frame.filter(~blank)
-    rows = frame["row"]
+    frame, rows = raw.frame.select(used), pl.int_range(raw.frame.height, eager=True)
+    if raw.csv_path:  # a blank line in a text file comes as a row of nulls
+        real = raw.frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+        frame, rows = frame.filter(real), rows.filter(real)
+        if frame.height == 0:
+            raise InputError(f"{raw.name} has no rows")
     user, item, time, rating = (columns[role] for role in ("user", "item", "time", "rating"))
     assert user is not None and item is not None  # `_column` saw to it
     typed = {"user": _ids(raw, frame[user], rows, "user"), "item": _ids(raw, frame[item], rows, "item")}
@@ -139,12 +151,14 @@ def _typed(raw: Source, columns: dict[str, str | None]) -> pl.DataFrame:
 
 def _ids(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Series:
     """Integers where every id is one as it stands ("007" is not), strings otherwise."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}; ids are integers or text")
     bad = column.is_null()
     if column.dtype.is_float():
         bad |= column.is_nan()
+    elif column.dtype == pl.String:
+        bad |= (column == "").fill_null(False)
     _refuse(raw, bad, column, rows, f"the {role} id is missing; drop the row or give it an id")
-    if column.dtype.is_integer():
-        return column.cast(pl.Int64)
     if column.dtype.is_float():
         as_integers = column.cast(pl.Int64, strict=False)
         _refuse(
@@ -157,6 +171,9 @@ def _ids(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Serie
 
 
 def _numbers(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Series:
+    _refuse(raw, column.is_null(), column, rows, f"the {role} is missing; drop the row or give it a {role}")
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)):
+        raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}, which is no {role}; give numbers")
     numbers = column.cast(pl.Float64, strict=False)
     wrong = numbers.is_null() | numbers.is_nan() | numbers.is_infinite()
     _refuse(raw, wrong, column, rows, f"is not a usable {role}; a number is needed")
@@ -166,11 +183,11 @@ def _numbers(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.S
 
 def _seconds(raw: Source, column: pl.Series, rows: pl.Series) -> pl.Series:
     """Seconds since the epoch. Integers too large for seconds are read as milli-, micro- or nanoseconds."""
-    if column.dtype.is_temporal():
-        _refuse(raw, column.is_null(), column, rows, "the time is missing; drop the row or give it a time")
+    _refuse(raw, column.is_null(), column, rows, "the timestamp is missing; drop the row or give it a timestamp")
+    if column.dtype in (pl.Date, pl.Datetime):
         return column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
     if column.dtype == pl.String and _is_date(column):
-        text = column.str.replace(" ", "T").str.replace("Z$", "+00:00")
+        text = column.str.replace(" ", "T").str.replace("Z$", "+00:00").str.replace(r"(T.*[+-]\d{2})$", "${1}:00")
         parsed = [text.str.to_datetime(form, strict=False, time_unit="us").dt.epoch("us") for form in DATE_FORMATS]
         microseconds = (
             pl.DataFrame([p.alias(str(i)) for i, p in enumerate(parsed)]).select(pl.coalesce(pl.all())).to_series()
@@ -191,8 +208,7 @@ def _seconds(raw: Source, column: pl.Series, rows: pl.Series) -> pl.Series:
 
 
 def _is_date(column: pl.Series) -> bool:
-    first = column.drop_nulls().head(1)
-    return bool(first.str.contains(r"^\d{4}-\d{2}-\d{2}").any())
+    return bool(column.head(1).str.contains(r"^\d{4}-\d{2}-\d{2}").any())
 
 
 def _refuse(raw: Source, bad: pl.Series, column: pl.Series, rows: pl.Series, problem: str) -> None:
@@ -235,7 +251,7 @@ def _check_enough(frame: pl.DataFrame, name: str, dropped: dict[str, int]) -> No
     for role in ("user", "item"):
         if frame[role].n_unique() == 1:
             raise InputError(
-                f"{name}: only one {role} ({frame[role][0]}) is left; a recommender needs at least two. "
+                f"{name}: only one {role} ({frame[role][0]!r}) is left; a recommender needs at least two. "
                 f"Is the {role} column the right one, or a threshold too strict?"
             )
 
@@ -252,13 +268,15 @@ def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[st
     """The item table in item order, its id column replaced by `item`, a title column named `title`; and notes on it."""
     name = _column(raw, "item", None, needed=True)
     title = find(raw.frame.columns, "title")
-    table = raw.frame
     assert name is not None
+    # Ids as in the events: 30, "30" and 30.0 are one item.
+    known = raw.frame[name].is_not_null() & (raw.frame[name].cast(pl.String, strict=False) != "NaN")
+    table = raw.frame.filter(known)
+    keys = _ids(raw, table[name], pl.int_range(len(known), eager=True).filter(known), "item").cast(pl.String)
     if title is not None and title != "title":
         table = table.drop("title", strict=False).rename({title: "title"})
-    keys = table[name].cast(pl.String)
     table = table.drop(name).drop("item", strict=False).insert_column(0, keys.alias("item"))
-    table = table.filter(pl.col("item").is_not_null()).unique("item", keep="first", maintain_order=True)
+    table = table.unique("item", keep="first", maintain_order=True)
     wanted = pl.DataFrame({"item": item_ids.cast(pl.String)})
     unknown = wanted.join(table, on="item", how="anti").height
     notes = [f"item table: {name} is the item" + (f", {title} is the title" if title else ", no title column")]

@@ -114,7 +114,7 @@ def _separator(path: Path) -> str:
     return max(SEPARATORS, key=header.decode("utf-8").count)
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
+def _open_bytes(path: Path) -> "IO[bytes] | gzip.GzipFile":
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
@@ -168,10 +168,16 @@ def _reading_problem(path: Path, packed: bool, error: Exception) -> str:
     text = _first_line(error)
     if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
         return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
-    if packed and not isinstance(error, SchemaError):
+    known = ""
+    if path.suffix.lower() in JSON_SUFFIXES:
+        known = _not_json_at(path)
+    elif "more fields" in text:  # polars does not say where
+        known = _too_wide_at(path)
+    if known:
+        return f"{path}{known}"
+    if packed:
         return f"{path}: damaged or truncated gzip ({text}); fetch or compress it again"
-    known = _not_json_at(path) if path.suffix.lower() in JSON_SUFFIXES else _too_wide_at(path)
-    return f"{path}{known}" if known else f"{path}: cannot be read ({text}); it may be damaged or truncated"
+    return f"{path}: cannot be read ({text}); it may be damaged or truncated"
 
 
 def _not_utf8_at(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Which events train, which select, which test: the protocols `paper`, `leave-one-out`, `time` and `none`.
 
-In every protocol the parts of a user follow each other in time, train before valid before test, and a user's first event
-is never held out: there would be no history to predict it from.
+In every protocol the parts of a user follow each other in time, train before valid before test. Except by time, where
+whoever comes after the cut is new, a user's first event is never held out: there is no history to predict it from.
 """
 
 from dataclasses import dataclass
@@ -38,6 +38,8 @@ class Split:
         histories = self.events.histories
         if len(self.part) != self.events.n_events:
             raise InputError(f"the split has {len(self.part):,} parts for {self.events.n_events:,} events")
+        if not np.isin(self.part, (TRAIN, VALID, TEST)).all():
+            raise InputError(f"the split has a part {self.part.max()}; parts are 0 (train), 1 (valid) and 2 (test)")
         same_user = np.diff(histories.users) == 0
         if (np.diff(self.part.astype(np.int8))[same_user] < 0).any():
             raise InputError("the split puts a held-out event before a training event of the same user")
@@ -68,7 +70,8 @@ def split(events: Interactions, protocol: Protocol = "paper") -> Split:
 
     Args:
         events: the log.
-        protocol: `"paper"`: of each user's n events the last ceil(n / 5) test, the last ceil(1 / 10) of the rest validate.
+        protocol: `"paper"`: of each user's n events the last ceil(n / 5) test, of the m before them the last
+            ceil(m / 10) validate.
             `"leave-one-out"`: the last tests, the one before validates.
             `"time"`: one cut for all users; the last fifth of all events tests, the last tenth of the rest validates, and
             events of the same moment stay together.
