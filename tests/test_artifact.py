@@ -174,9 +174,7 @@ def after(calls: int, function: Callable[..., Any], fail: Callable[..., Any]) ->
         (Path, "write_text", 0),
         (Path, "write_text", 2),
         (Path, "rename", 0),
-        pytest.param(
-            Path, "rename", 1, marks=pytest.mark.xfail(strict=True, reason="storage.py does not move it back")
-        ),
+        (Path, "rename", 1),
     ],
     ids=["weights", "events", "items", "fit.json", "manifest", "move old away", "move new in"],
 )
@@ -209,7 +207,6 @@ def test_ctrl_c_while_saving_leaves_the_old_model(
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
-@pytest.mark.xfail(strict=True, reason="storage.py replaces the link and leaves it beside under a temporary name")
 def test_a_link_to_a_model_still_leads_to_the_new_one(recommender: magnn.Recommender, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     fitted_on(list("aabb"), list("xyyx")).save(tmp_path / "store" / "model")

@@ -38,7 +38,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or the place cannot be written.
     """
-    path = path.absolute()
+    path = path.resolve()  # a link goes on leading to its directory, which is replaced
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -48,7 +48,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
             old = temporary.with_name(temporary.name + ".old")
             if path.exists():
                 path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                if old.exists():
+                    old.replace(path)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
