@@ -66,5 +66,5 @@ def test_a_broken_download_goes_on(server: str, tmp_path: Path, path: str) -> No
 
 
 def test_what_is_not_there_is_an_error(server: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="404"):
+    with pytest.raises(DownloadError, match="Not Found"):
         download(f"{server}/missing", tmp_path / "f", SHA256)
