@@ -257,6 +257,16 @@ def test_a_broken_manifest_is_an_artifact_error(saved_model: Path, tmp_path: Pat
         magnn.load(tmp_path / "model")
 
 
+@pytest.mark.parametrize("found", [2, "1", None, 1.5])
+def test_only_a_format_that_is_known_is_read(saved_model: Path, tmp_path: Path, found: Any) -> None:
+    """All else in the model is sound: the version alone decides."""
+    shutil.copytree(saved_model, tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / artifact.MANIFEST).read_text())
+    (tmp_path / "model" / artifact.MANIFEST).write_text(json.dumps(manifest | {"format_version": found}))
+    with pytest.raises(ArtifactError, match=f"format version {found}; this magnn reads up to 1: upgrade"):
+        magnn.load(tmp_path / "model")
+
+
 def rehash(model: Path) -> None:
     """Make the manifest agree with the files, as someone would who writes a model by hand."""
     manifest = json.loads((model / artifact.MANIFEST).read_text())

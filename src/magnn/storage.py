@@ -25,6 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         try:
+            temporary.chmod(0o666 & ~_umask())  # mkstemp lets nobody else read
             yield temporary
             temporary.replace(path)
         finally:

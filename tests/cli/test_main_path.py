@@ -172,13 +172,13 @@ def test_version_and_no_arguments() -> None:
 
 
 def test_ctrl_c_saves_and_resume_ends_where_it_would_have(logged: Shell) -> None:
-    command = [str(MAGNN), "fit", "events.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "120"]
-    logged.write("tiny.toml", TINY + "[training]\npatience = 120\nbatch_size = 64\n")
+    command = [str(MAGNN), "fit", "events.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "20"]
+    logged.write("tiny.toml", TINY + "[training]\npatience = 20\nbatch_size = 64\n")
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     checkpoint = logged.folder / "model.checkpoints" / "select.safetensors"
     deadline = time.monotonic() + 60
     while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.005)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err

@@ -33,7 +33,7 @@ def main() -> None:
             context = getattr(error, "ctx", None)
             hint = f"; see {context.command_path} --help" if context else ""
             message = error.format_message().replace("Value error, ", "")  # pydantic's words, which say nothing
-            code = _fail(message.strip().rstrip(".") + hint, 2)
+            code = _fail(message.strip().rstrip(".?") + hint, 2)
         elif os.environ.get("MAGNN_DEBUG"):
             raise
         else:

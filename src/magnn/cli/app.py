@@ -127,19 +127,23 @@ def fit(
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
     if resume and not checkpoints.exists():
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
-    with console.training_bar() as progress:
-        recommender = fit_model(
-            parts,
-            preset=preset,
-            config=config,
-            epochs=epochs,
-            seed=seed,
-            refit=refit,
-            checkpoints=checkpoints,
-            resume=resume,
-            progress=progress,
-        )
-    recommender.save(output)
+    try:
+        with console.training_bar() as progress:
+            recommender = fit_model(
+                parts,
+                preset=preset,
+                config=config,
+                epochs=epochs,
+                seed=seed,
+                refit=refit,
+                checkpoints=checkpoints,
+                resume=resume,
+                progress=progress,
+            )
+        recommender.save(output)
+    except KeyboardInterrupt:  # outside the loop that answers it, or a second time
+        what = "interrupted; the same command with --resume goes on" if checkpoints.exists() else "interrupted"
+        raise Interrupted(what) from None
     console.describe_fit(recommender)
     if recommender.completed:
         discard_checkpoints(checkpoints)
@@ -177,7 +181,7 @@ def evaluate(
 @app.command()
 def recommend(
     model: ModelPath,
-    users: Annotated[list[str] | None, typer.Argument(metavar="USER...", help="Users of the log.")] = None,
+    users: Annotated[list[str] | None, typer.Argument(metavar="USER", help="Users of the log.")] = None,
     history: Annotated[
         str | None,
         typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
