@@ -113,11 +113,12 @@ def _read_100k(archive: zipfile.ZipFile) -> Tables:
     )
     genres = _utf8(archive.read("ml-100k/u.genre")).decode().split("\n")
     names = [line.split("|")[0] for line in genres if "|" in line]
+    number, title = raw.columns[:2]  # names of columns without a header start at 0 or 1, by the version of polars
     flags = raw.columns[5 : 5 + len(names)]
     marked = [pl.when(pl.col(flag) == "1").then(pl.lit(name)) for flag, name in zip(flags, names, strict=True)]
     items = raw.select(
-        item_id=pl.col("column_1").cast(pl.Int64),
-        title=pl.col("column_2"),
+        item_id=pl.col(number).cast(pl.Int64),
+        title=pl.col(title),
         genres=pl.concat_list(marked).list.drop_nulls().list.join("|"),
     )
     return events, items

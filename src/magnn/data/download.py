@@ -4,6 +4,7 @@ The standard library does it: the download libraries that check hashes (pooch am
 """
 
 import hashlib
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -36,10 +37,10 @@ def download(url: str, path: Path, sha256: str, progress: BytesProgress | None =
     """
     if urlsplit(url).scheme not in ("http", "https", "file"):
         raise InputError(f"{url}: only http, https and file addresses are fetched")
-    if path.exists() and file_sha256(path) == sha256:
-        return path
     part = path.with_name(path.name + ".part")
     try:
+        if path.exists() and file_sha256(path) == sha256:
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         _fetch(url, part, progress)
         found = file_sha256(part)
@@ -47,7 +48,7 @@ def download(url: str, path: Path, sha256: str, progress: BytesProgress | None =
             part.unlink()
             raise DownloadError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept")
         part.replace(path)
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise DownloadError(
             f"{url}: cannot be fetched: {reason}; run the same again to go on from where it stopped"

@@ -153,12 +153,11 @@ def _ids(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Serie
     """Integers where every id is one as it stands ("007" is not), strings otherwise."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}; ids are integers or text")
-    bad = column.is_null()
-    if column.dtype.is_float():
-        bad |= column.is_nan()
-    elif column.dtype == pl.String:
-        bad |= (column == "").fill_null(False)
-    _refuse(raw, bad, column, rows, f"the {role} id is missing; drop the row or give it an id")
+    _refuse(raw, _missing(column), column, rows, f"the {role} id is missing; drop the row or give it an id")
+    if column.dtype.is_integer():
+        integers = column.cast(pl.Int64, strict=False)
+        if not integers.has_nulls():  # larger ones stay text, as they do in a text file
+            return integers
     if column.dtype.is_float():
         as_integers = column.cast(pl.Int64, strict=False)
         _refuse(
@@ -168,6 +167,13 @@ def _ids(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Serie
     text = column.cast(pl.String)
     numbers = text.cast(pl.Int64, strict=False)
     return numbers if bool((numbers.cast(pl.String) == text).fill_null(False).all()) else text
+
+
+def _missing(ids: pl.Series) -> pl.Series:
+    """Null, NaN (how pandas says null) or empty text (how a quoted CSV does)."""
+    if ids.dtype.is_float():
+        return ids.is_null() | ids.is_nan()
+    return (ids == "").fill_null(True) if ids.dtype == pl.String else ids.is_null()
 
 
 def _numbers(raw: Source, column: pl.Series, rows: pl.Series, role: str) -> pl.Series:
@@ -270,7 +276,7 @@ def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[st
     title = find(raw.frame.columns, "title")
     assert name is not None
     # Ids as in the events: 30, "30" and 30.0 are one item.
-    known = raw.frame[name].is_not_null() & (raw.frame[name].cast(pl.String, strict=False) != "NaN")
+    known = ~_missing(raw.frame[name])
     table = raw.frame.filter(known)
     keys = _ids(raw, table[name], pl.int_range(len(known), eager=True).filter(known), "item").cast(pl.String)
     if title is not None and title != "title":

@@ -66,16 +66,14 @@ def open_source(source: Any, query: str | None = None) -> Source:
     if hasattr(source, "__arrow_c_stream__"):  # Arrow tables, and pandas frames: neither library is imported here
         try:
             return _not_empty(Source(pl.DataFrame(source), "the table"))
-        except (
-            ImportError,
-            ValueError,
-            TypeError,
-            PolarsError,
-        ) as error:  # Arrow's own errors are Value- and TypeErrors
-            remedy = (
-                "pip install pyarrow" if isinstance(error, ImportError) else "give each column one type and one name"
-            )
-            raise InputError(f"this data frame cannot be converted: {_first_line(error)}; {remedy}") from error
+        except ImportError as error:
+            raise InputError(
+                f"this data frame cannot be converted: {_first_line(error)}; pip install pyarrow"
+            ) from error
+        except (ValueError, TypeError, PolarsError) as error:  # Arrow's own errors are Value- and TypeErrors
+            raise InputError(
+                f"this data frame cannot be converted: {_first_line(error)}; give each column one type and its own name"
+            ) from error
     raise InputError(
         f"cannot read events from {type(source).__name__}; give a path, a database URL and query, "
         "a polars or pandas frame, or an Arrow table"

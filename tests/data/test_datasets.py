@@ -1,0 +1,262 @@
+"""Public data sets in miniature: archives of the four layouts, fetched from a mirror, end as two tables that are read."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from magnn.data import datasets
+from magnn.data.datasets import DATASETS, MIRROR_VARIABLE, get_dataset, movielens_100k_from_wheel
+from magnn.data.events import read_events
+from magnn.errors import DownloadError, InputError
+from tests.data.conftest import Server
+
+GENRES = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+]
+GENRES += ["Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
+
+
+def film_100k(number: int, title: str, genres: list[str]) -> str:
+    """A line of u.item: number, title, release, video release, IMDb address, and a flag for each of 19 genres."""
+    flags = "|".join(str(int(genre in genres)) for genre in GENRES)
+    return f"{number}|{title}|01-Jan-1995||http://us.imdb.com/M/title-exact?{number}|{flags}\n"
+
+
+ML_100K = {
+    "ml-100k/u.data": "196\t242\t3\t881250949\n22\t51\t1\t878887116\n196\t51\t5\t881250950\n",
+    "ml-100k/u.item": film_100k(51, "Cité des enfants perdus, La (1995)", ["Adventure", "Sci-Fi"])
+    + film_100k(242, 'The "Kolya" Film (1996)', ["Comedy"])
+    + film_100k(267, "unknown", []),
+    "ml-100k/u.genre": "".join(f"{genre}|{number}\n" for number, genre in enumerate(GENRES)) + "\n",
+}
+ML_1M = {
+    "ml-1m/ratings.dat": "196::242::3::881250949\n22::51::1::878887116\n196::51::5::881250950\n",
+    "ml-1m/movies.dat": "51::Cité des enfants perdus, La (1995)::Adventure|Sci-Fi\n"
+    '242::The "Kolya" Film (1996)::Comedy\n267::unknown::\n',
+}
+CSV_EVENTS = "userId,movieId,rating,timestamp\n196,242,3.0,881250949\n22,51,1.0,878887116\n196,51,5.0,881250950\n"
+CSV_FILMS = (
+    'movieId,title,genres\r\n51,"Cité des enfants perdus, La (1995)",Adventure|Sci-Fi\r\n'
+    '242,"The ""Kolya"" Film (1996)",Comedy\r\n267,unknown,\r\n'
+)
+
+
+def zipped(files: dict[str, str], encoding: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text.encode(encoding))
+    return content.getvalue()
+
+
+ARCHIVES = {
+    "ml-100k": zipped(ML_100K, "latin-1"),
+    "ml-1m": zipped(ML_1M, "latin-1"),
+    "ml-latest-small": zipped(
+        {"ml-latest-small/ratings.csv": CSV_EVENTS, "ml-latest-small/movies.csv": CSV_FILMS}, "utf-8"
+    ),
+    "ml-20m": zipped({"ml-20m/ratings.csv": CSV_EVENTS, "ml-20m/movies.csv": CSV_FILMS}, "utf-8"),
+}
+
+
+@pytest.fixture
+def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The public sets, with the hashes of the archives above."""
+    for name, content in ARCHIVES.items():
+        small = replace(DATASETS[name], sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        monkeypatch.setitem(DATASETS, name, small)
+
+
+@pytest.fixture(params=["http", "file"])
+def mirror(
+    request: pytest.FixtureRequest, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, bytes]:
+    """Serves the archives at MAGNN_DATA_MIRROR over HTTP; as a folder they are copied when the address is set."""
+    if request.param == "http":
+        server.files.update({f"movielens/{name}.zip": content for name, content in ARCHIVES.items()})
+        monkeypatch.setenv(MIRROR_VARIABLE, f"{server.url}/movielens/")
+    else:
+        folder = tmp_path / "a mirror"
+        folder.mkdir()
+        for name, content in ARCHIVES.items():
+            (folder / f"{name}.zip").write_bytes(content)
+        monkeypatch.setenv(MIRROR_VARIABLE, folder.as_uri())
+    return server.files
+
+
+@pytest.mark.usefixtures("small_sets", "mirror")
+@pytest.mark.parametrize("name", list(ARCHIVES))
+def test_a_data_set_becomes_events_and_items(name: str, tmp_path: Path) -> None:
+    directory = tmp_path / "data" / name
+    paths = get_dataset(name, directory)
+    assert paths == (directory / "events.parquet", directory / "items.parquet")
+    assert sorted(path.name for path in directory.iterdir()) == ["events.parquet", "items.parquet", f"{name}.zip"]
+
+    log = pl.read_parquet(paths[0])
+    assert log.columns == ["user_id", "item_id", "rating", "timestamp"]
+    assert log.rows() == [(196, 242, 3, 881250949), (22, 51, 1, 878887116), (196, 51, 5, 881250950)]
+    items = pl.read_parquet(paths[1])
+    assert items.columns == ["item_id", "title", "genres"]
+    assert items.with_columns(pl.col("genres").fill_null("")).rows() == [
+        (51, "Cité des enfants perdus, La (1995)", "Adventure|Sci-Fi"),
+        (242, 'The "Kolya" Film (1996)', "Comedy"),
+        (267, "unknown", ""),
+    ]
+
+    events = read_events(paths[0], items=paths[1])
+    assert events.user_ids.to_list() == [22, 196] and events.item_ids.to_list() == [51, 242]
+    assert [events.histories.of(user).tolist() for user in range(2)] == [[0], [1, 0]]
+    assert events.title(0) == "Cité des enfants perdus, La (1995)"
+
+
+@pytest.mark.usefixtures("small_sets")
+def test_getting_a_set_again_fetches_nothing(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.files["ml-1m.zip"] = ARCHIVES["ml-1m"]
+    monkeypatch.setenv(MIRROR_VARIABLE, server.url)
+    seen: list[tuple[int, int | None]] = []
+    first = get_dataset("ml-1m", tmp_path, lambda done, total: seen.append((done, total)))
+    size = len(ARCHIVES["ml-1m"])
+    assert seen[-1] == (size, size)
+    first[0].unlink()
+    assert get_dataset("ml-1m", tmp_path) == first and first[0].exists(), "the archive is beside them"
+    assert server.requests == [("/ml-1m.zip", None)]
+
+
+@pytest.mark.usefixtures("small_sets")
+def test_without_a_mirror_the_official_address_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    asked: list[tuple[Any, ...]] = []
+
+    def fetch(url: str, path: Path, sha256: str, progress: object) -> Path:
+        asked.append((url, path, sha256))
+        path.write_bytes(ARCHIVES["ml-1m"])
+        return path
+
+    monkeypatch.setattr(datasets, "download", fetch)
+    get_dataset("ml-1m", tmp_path)
+    official = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+    assert asked == [(official, tmp_path / "ml-1m.zip", hashlib.sha256(ARCHIVES["ml-1m"]).hexdigest())]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[:-100],
+    "one bit": lambda content: content[:50] + bytes([content[50] ^ 1]) + content[51:],
+    "another set": lambda _: ARCHIVES["ml-100k"],
+    "a page that asks to log in": lambda _: b"<html>please log in</html>",
+}
+
+
+@pytest.mark.usefixtures("small_sets")
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_a_damaged_archive_is_refused_and_tables_stand(
+    damage: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, server.url)
+    server.files["ml-1m.zip"] = DAMAGES[damage](ARCHIVES["ml-1m"])
+    (tmp_path / "events.parquet").write_bytes(b"older")
+    with pytest.raises(DownloadError, match=r"ml-1m\.zip: SHA-256 is .* the file was not kept"):
+        get_dataset("ml-1m", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["events.parquet"]
+    assert (tmp_path / "events.parquet").read_bytes() == b"older"
+
+
+def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        get_dataset("ml-1b", tmp_path / "new")
+    assert str(caught.value).startswith("there is no data set 'ml-1b'; magnn data list shows ml-100k, ")
+    assert all(name in str(caught.value) for name in DATASETS) and not (tmp_path / "new").exists()
+
+
+def test_every_set_has_an_official_address_and_a_hash() -> None:
+    for name, dataset in DATASETS.items():
+        assert dataset.name == name
+        assert dataset.url == f"https://files.grouplens.org/datasets/movielens/{name}.zip"
+        assert len(bytes.fromhex(dataset.sha256)) == 32 and dataset.size > 900_000
+
+
+# MovieLens-100K out of the wheel of RecBole ---------------------------------------------------------------------------
+
+BASE = "recbole/dataset_example/ml-100k/ml-100k"
+WHEEL = zipped(
+    {
+        "recbole/__init__.py": "raise SystemExit('no code of the wheel runs')",
+        f"{BASE}.inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+        "196\t242\t3\t881250949\n22\t51\t1\t878887116\n",
+        f"{BASE}.item": "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+        "51\tCité des enfants perdus, La\t1995\tAdventure Sci-Fi\n"
+        '242\tThe "Kolya" Film\t1996\tComedy\n267\tunknown\t\tunknown\n1412\tLand Before Time III\tV\tAnimation\n',
+    },
+    "utf-8",
+)
+
+
+def pip_that_brings(
+    wheels: dict[str, bytes], code: int = 0, said: str = ""
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[:4] == [sys.executable, "-m", "pip", "download"] and command[-1] == "recbole==1.2.1"
+        assert "--only-binary=:all:" in command, "a source package would run its setup"
+        for name, content in wheels.items():
+            (Path(command[command.index("--dest") + 1]) / name).write_bytes(content)
+        return subprocess.CompletedProcess(command, code, "", said)
+
+    return run
+
+
+def test_the_wheel_holds_the_same_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", pip_that_brings({"recbole-1.2.1-py3-none-any.whl": WHEEL}))
+    monkeypatch.setattr(datasets, "RECBOLE_SHA256", hashlib.sha256(WHEEL).hexdigest())
+    log, items = movielens_100k_from_wheel()
+    assert log.columns == ["user_id", "item_id", "rating", "timestamp"]
+    assert log.rows() == [(196, 242, 3, 881250949), (22, 51, 1, 878887116)]
+    assert items.columns == ["item_id", "title", "genres"]
+    assert items.rows() == [
+        (51, "Cité des enfants perdus, La (1995)", "Adventure|Sci-Fi"),
+        (242, 'The "Kolya" Film (1996)', "Comedy"),
+        (267, "unknown", "unknown"),
+        (1412, "Land Before Time III", "Animation"),  # such years are in the file
+    ]
+    assert read_events(log, items=items).title(0) == "Cité des enfants perdus, La (1995)"
+
+
+def test_another_wheel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", pip_that_brings({"recbole-1.2.1-py3-none-any.whl": WHEEL}))
+    with pytest.raises(DownloadError) as caught:
+        movielens_100k_from_wheel()
+    assert "not the expected one" in str(caught.value) and hashlib.sha256(WHEEL).hexdigest() in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wheels", "code", "said", "reason"),
+    [
+        ({}, 1, "WARNING: retrying\nERROR: No matching distribution found\n", "ERROR: No matching distribution found"),
+        ({"recbole-1.2.1-py3-none-any.whl": WHEEL}, 1, "ERROR: half of it\n", "ERROR: half of it"),
+        ({}, 0, "", "no wheel came"),
+        ({"a.whl": WHEEL, "b.whl": WHEEL}, 0, "", "no wheel came"),
+    ],
+)
+def test_what_pip_says_last_is_why_it_failed(
+    wheels: dict[str, bytes], code: int, said: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", pip_that_brings(wheels, code, said))
+    with pytest.raises(DownloadError) as caught:
+        movielens_100k_from_wheel()
+    assert str(caught.value) == f"pip cannot download recbole==1.2.1: {reason}"

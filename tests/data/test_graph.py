@@ -1,0 +1,89 @@
+"""The item graph against two nested loops, and the histories it is counted in."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnn.data.graph import item_graph
+from magnn.data.interactions import Histories
+from tests.worlds import histories_of
+
+N = 6
+worlds = st.lists(st.lists(st.integers(0, N - 1), max_size=12), min_size=1, max_size=5)
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(1, 4))
+def test_each_pair_within_reach_is_counted_once_in_each_direction(world: list[list[int]], steps: int) -> None:
+    expected = np.zeros((N, N))
+    for sequence in world:
+        for here in range(len(sequence)):
+            for there in range(len(sequence)):
+                if here != there and abs(here - there) <= steps and sequence[here] != sequence[there]:
+                    expected[sequence[here], sequence[there]] += 1
+    graph = item_graph(histories_of(world, N), steps)
+    assert np.array_equal(graph.toarray(), expected)
+    assert np.array_equal(graph.toarray(), graph.toarray().T)
+    assert not graph.diagonal().any(), "an item does not follow itself"
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(1, 4))
+def test_neither_the_order_of_users_nor_the_direction_of_time_matters(world: list[list[int]], steps: int) -> None:
+    backwards = [sequence[::-1] for sequence in world[::-1]]
+    one, other = (item_graph(histories_of(w, N), steps) for w in (world, backwards))
+    assert np.array_equal(one.toarray(), other.toarray())
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(1, 4))
+def test_the_graph_is_stored_as_the_product_needs_it(world: list[list[int]], steps: int) -> None:
+    graph = item_graph(histories_of(world, N), steps)
+    assert graph.shape == (N, N) and graph.dtype == np.float32
+    assert graph.has_canonical_format, "sorted, and no pair stored twice"
+    assert (graph.data > 0).all(), "no zero is stored"
+
+
+def test_three_steps_is_the_default() -> None:
+    graph = item_graph(histories_of([[0, 1, 2, 3, 4]], N)).toarray()
+    assert graph[0].tolist() == [0, 1, 1, 1, 0, 0]
+
+
+def test_the_last_event_of_a_user_is_not_followed_by_the_first_of_the_next() -> None:
+    assert item_graph(histories_of([[0], [1], [], [2]], N)).nnz == 0
+
+
+def test_no_events_no_edges() -> None:
+    assert item_graph(histories_of([[], []], N)).nnz == 0
+
+
+# Histories ------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(worlds, st.data())
+def test_histories_are_lists_in_one_array(world: list[list[int]], data: st.DataObject) -> None:
+    histories = histories_of(world, N)
+    assert histories.n_users == len(world)
+    assert histories.lengths.tolist() == [len(sequence) for sequence in world]
+    assert [histories.of(user).tolist() for user in range(len(world))] == world
+    assert histories.users.tolist() == [user for user, sequence in enumerate(world) for _ in sequence]
+
+    chosen = data.draw(st.lists(st.integers(0, len(world) - 1), max_size=6))
+    taken = histories.take(np.array(chosen, np.int64))
+    assert [taken.of(nth).tolist() for nth in range(taken.n_users)] == [world[user] for user in chosen]
+    assert taken.items.dtype == np.int32 and taken.n_items == N
+
+    keep = data.draw(st.lists(st.booleans(), min_size=len(histories.items), max_size=len(histories.items)))
+    kept = histories.where(np.array(keep, bool))
+    mark = iter(keep)
+    assert [kept.of(user).tolist() for user in range(len(world))] == [[i for i in seq if next(mark)] for seq in world]
+
+
+def test_a_selection_is_a_copy() -> None:
+    histories = histories_of([[1, 2], [3]], N)
+    everything: Histories = histories.where(np.array([True, True, True]))
+    assert not np.shares_memory(everything.items, histories.items)
+    with pytest.raises(AttributeError):
+        histories.n_items = 9  # type: ignore[misc]

@@ -1,0 +1,511 @@
+"""One log in every form it can come in, and every way in which a source cannot be used: one line, with the place."""
+
+import csv
+import gzip
+import io
+import json
+import sqlite3
+import sys
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import sqlalchemy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from magnn.data.events import read_events
+from magnn.errors import InputError
+from tests.data.logs import flat, refusal, whole
+
+# Ties in time, a repeat, and ids that tempt a reader: "007", separators, quotes, a line break, other alphabets.
+LOG = pl.DataFrame(
+    {
+        "userId": [12, 7, 12, 7, 7, 12, 100, 12],
+        "movieId": ["x", "007", "y, z", "x", "y, z", 'a "b"', "line\nbreak", "x"],
+        "rating": [5.0, 3.5, 4.0, 1.0, 4.5, 2.0, 4.0, 5.0],
+        "timestamp": [5, 9, 4, 1, 9, 4, 1_400_000_000, 9],
+        "note": ["", "é|;", "\t", "日本", "'", None, "n", " "],
+    }
+)
+OPTIONS: dict[str, Any] = {"min_rating": 2, "min_user_events": 2, "min_item_events": 1}
+
+
+def database(path: Path, frame: pl.DataFrame = LOG) -> str:
+    """`frame` as table `log`; returns the URL."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE log ({', '.join(frame.columns)})")
+        connection.executemany(f"INSERT INTO log VALUES ({', '.join('?' * frame.width)})", frame.rows())
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def in_form(form: str, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """`LOG` in some form, and what else `read_events` needs to read it."""
+    text = LOG.write_csv().encode()
+    path = folder / form
+    match form:
+        case "a.csv" | "a.CSV" | "a.txt" | "many.dots.csv" | "a[1]*.csv":
+            path.write_bytes(text)
+        case "bom-crlf.csv":  # as a spreadsheet saves it
+            spreadsheet = io.StringIO(newline="")
+            csv.writer(spreadsheet).writerows([LOG.columns, *LOG.rows()])
+            path.write_bytes(b"\xef\xbb\xbf" + spreadsheet.getvalue().encode())
+        case "blank-lines.csv":
+            header, rest = text.split(b"\n", 1)
+            path.write_bytes(b"\n" + header + b"\n\n\n" + rest + b"\n\n")
+        case "blank-lines.tsv":
+            path.write_bytes(b"\n\n" + LOG.write_csv(separator="\t").encode())
+        case "all-quoted.csv":
+            LOG.write_csv(path, quote_style="non_numeric")
+        case "a.csv.gz" | "a.CSV.GZ":
+            path.write_bytes(gzip.compress(text))
+        case "two-members.csv.gz":  # as cat of two files, or bgzip, writes it
+            path.write_bytes(gzip.compress(text[:40]) + gzip.compress(text[40:]))
+        case "a.tsv" | "a.inter" | "tabs.csv" | "a.tsv.gz":
+            tabs = LOG.write_csv(separator="\t").encode()
+            path.write_bytes(gzip.compress(tabs) if form.endswith(".gz") else tabs)
+        case "semicolons.csv":
+            LOG.write_csv(path, separator=";")
+        case "a.parquet" | "a.pq" | "a[1].parquet":
+            LOG.write_parquet(path)
+        case "a.jsonl" | "a.ndjson" | "a[1].jsonl":
+            LOG.write_ndjson(path)
+        case "lazy":
+            return LOG.lazy(), {}
+        case "polars":
+            return LOG, {}
+        case "pandas":
+            return LOG.to_pandas(), {}
+        case "pandas-index":  # what a filter leaves behind
+            return LOG.to_pandas().set_index(pd.Index(range(50, 50 + LOG.height))), {}
+        case "arrow":
+            return LOG.to_arrow(), {}
+        case "arrow-chunks":
+            return pa.concat_tables([LOG[:3].to_arrow(), LOG[3:].to_arrow()]), {}
+        case "database":
+            return database(path), {"query": "SELECT * FROM log"}
+        case "path-as-text":
+            LOG.write_parquet(folder / "a.parquet")
+            return str(folder / "a.parquet"), {}
+    return path, {}
+
+
+FORMS = [
+    *("a.csv", "a.CSV", "a.txt", "many.dots.csv", "a[1]*.csv", "bom-crlf.csv", "blank-lines.csv", "all-quoted.csv"),
+    *("semicolons.csv", "tabs.csv", "a.csv.gz", "a.CSV.GZ", "two-members.csv.gz", "a.tsv", "a.tsv.gz"),
+    *(
+        "blank-lines.tsv",
+        "a.inter",
+        "a.parquet",
+        "a.pq",
+        "a[1].parquet",
+        "a.jsonl",
+        "a.ndjson",
+        "a[1].jsonl",
+        "path-as-text",
+    ),
+    *("polars", "lazy", "pandas", "pandas-index", "arrow", "arrow-chunks", "database"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_log_is_the_same_in_every_form(form: str, tmp_path: Path) -> None:
+    source, needed = in_form(form, tmp_path)
+    events = read_events(source, **needed)
+    assert flat(events) == [
+        (7, "x", 1),
+        (7, "007", 9),
+        (7, "y, z", 9),
+        (12, "y, z", 4),
+        (12, 'a "b"', 4),
+        (12, "x", 5),
+        (100, "line\nbreak", 1_400_000_000),
+    ]
+    assert whole(events) == whole(read_events(LOG))
+    assert whole(read_events(source, **needed, **OPTIONS)) == whole(read_events(LOG, **OPTIONS))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ids=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6), min_size=2, max_size=6, unique=True),
+    separator=st.sampled_from(",\t;|"),
+)
+def test_any_text_survives_a_csv(ids: list[str], separator: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    log = pl.DataFrame({"user": ids, "item": ids[::-1], "timestamp": range(len(ids))})
+    path = tmp_path_factory.mktemp("text") / "a.csv"
+    log.write_csv(path, separator=separator)
+    assert flat(read_events(path)) == flat(read_events(log))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "sqlite"])
+def test_what_a_column_holds_is_not_guessed_from_its_first_rows(form: str, tmp_path: Path) -> None:
+    ids: list[Any] = [*range(2000), "007"]
+    match form:
+        case "csv":
+            source: Any = saved(tmp_path, "a.csv", "user,item\n" + "".join(f"{i},{i}\n" for i in ids))
+        case "jsonl":
+            lines = "".join(json.dumps({"user": i, "item": i}) + "\n" for i in ids)
+            source = saved(tmp_path, "a.jsonl", lines)
+        case _:
+            source = database(tmp_path / "a.db", pl.DataFrame({"user": ids, "item": ids}, strict=False))
+            with sqlite3.connect(tmp_path / "a.db") as connection:  # integers and text in one column
+                connection.execute("UPDATE log SET user = user + 0, item = item + 0 WHERE user <> '007'")
+    events = read_events(source, query="SELECT * FROM log" if form == "sqlite" else None)
+    assert events.user_ids.to_list() == events.item_ids.to_list() == sorted(map(str, ids))
+
+
+# Text files -----------------------------------------------------------------------------------------------------------
+
+HEADER = "user,item,timestamp,rating\n"
+GOOD = HEADER + "a,x,1,5\nb,y,2,4\n"
+
+
+def saved(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["csv", "csv.gz"])
+@pytest.mark.parametrize(
+    ("content", "place", "problem"),
+    [
+        (GOOD + "c,z,soon,3\n", "line 4, column 'timestamp'", "'soon' is not a usable timestamp; a number is needed"),
+        (GOOD + "c,z,3,good\n", "line 4, column 'rating'", "'good' is not a usable rating; a number is needed"),
+        (GOOD + "c,z,-3,3\n", "line 4, column 'timestamp'", "'-3' is a negative timestamp; correct or drop the row"),
+        (GOOD + "c,z,3,-1\n", "line 4, column 'rating'", "'-1' is a negative rating; correct or drop the row"),
+        (GOOD + "c,z,NaN,3\n", "line 4, column 'timestamp'", "'NaN' is not a usable timestamp"),
+        (GOOD + "c,z,3,nan\n", "line 4, column 'rating'", "'nan' is not a usable rating"),
+        (GOOD + "c,z,inf,3\n", "line 4, column 'timestamp'", "'inf' is not a usable timestamp"),
+        (GOOD + "c,z,3,-Infinity\n", "line 4, column 'rating'", "'-Infinity' is not a usable rating"),
+        (GOOD + "c,z,,3\n", "line 4, column 'timestamp'", "the timestamp is missing; drop the row or give it a timestamp"),
+        (GOOD + "c,z,3,\n", "line 4, column 'rating'", "the rating is missing; drop the row or give it a rating"),
+        (GOOD + "c,z,1_0,3\n", "line 4, column 'timestamp'", "'1_0' is not a usable timestamp"),
+        (GOOD + "c,z,2014-05-13,3\n", "line 4, column 'timestamp'", "'2014-05-13' is not a usable timestamp"),
+        (GOOD + ",z,3,3\n", "line 4, column 'user'", "the user id is missing; drop the row or give it an id"),
+        (GOOD + '"",z,3,3\n', "line 4, column 'user'", "the user id is missing; drop the row or give it an id"),
+        (GOOD + "c,,3,3\n", "line 4, column 'item'", "the item id is missing; drop the row or give it an id"),
+        (GOOD + "c\n", "line 4, column 'item'", "the item id is missing"),
+        (GOOD + "c,z\n", "line 4, column 'timestamp'", "the timestamp is missing"),
+        (GOOD + 'c,z,"so\non",3\n', "line 4, column 'timestamp'", r"'so\non' is not a usable timestamp"),
+        (GOOD + "c,z,3,3,3\nd,d,d\n", "line 4: 5 fields, but the header has 4", "quote fields with separators"),
+        ("\n\n" + GOOD + "\n\nc,z,soon,3\n", "line 8, column 'timestamp'", "'soon'"),
+        (GOOD.replace("x", '"x\n\n1"') + "c,z,soon,3\n", "line 6, column 'timestamp'", "'soon'"),
+        (GOOD.replace("x", '"x\n\n1"') + "c,z,3,3,\n", "line 6: 5 fields, but the header has 4", "quote fields"),
+        (GOOD.replace("\n", "\r\n") + "\r\nc,z,soon,3\r\n", "line 5, column 'timestamp'", "'soon'"),
+        ('\ufeff"no\nte",user,item,ts\n,a,x,1\n,b,y,no\n', "line 4, column 'ts'", "'no'"),
+        (GOOD.replace(",", "\t") + "c\tz\tsoon\t3\n", "line 4, column 'timestamp'", "'soon'"),
+        (HEADER + "a,x,2014-05-13,5\nb,y,2014-02-30,4\n", "line 3, column 'timestamp'", "'2014-02-30' is not an ISO 8601"),
+        (HEADER + "a,x,2014-05-13,5\nb,y,13/05/2014,4\n", "line 3, column 'timestamp'", "2014-07-21T10:30:00"),
+        (HEADER + "a,x,2014-05-13,5\nb,y,,4\n", "line 3, column 'timestamp'", "the timestamp is missing"),
+        (HEADER + "a,x,,5\nb,y,2014-05-13,4\n", "line 2, column 'timestamp'", "the timestamp is missing"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_shown_with_its_line(
+    packed: bool, content: str, place: str, problem: str, tmp_path: Path
+) -> None:
+    data = content.encode()
+    path = saved(tmp_path, "log.csv.gz" if packed else "log.csv", gzip.compress(data) if packed else data)
+    message = refusal(path)
+    assert message.startswith(f"{path}, {place}") and problem in message
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(st.text("ab\n,\"';\r", max_size=6), min_size=2, max_size=8),
+    blank=st.lists(st.integers(0, 2), min_size=9, max_size=9),
+    bad=st.integers(0, 7),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    packed=st.booleans(),
+)
+def test_the_line_is_where_the_row_begins_whatever_stands_before(
+    rows: list[str], blank: list[int], bad: int, line_end: str, packed: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bad %= len(rows)
+    content = "note,user,item,ts" + line_end
+    for row, note in enumerate(rows):
+        content += line_end * blank[row]
+        if row == bad:
+            expected = len(content.encode().splitlines(keepends=True)) + 1
+        quoted = note.replace('"', '""')
+        content += f'"{quoted}",u{row},i{row},{"bad" if row == bad else row}{line_end}'
+    data = content.encode()
+    path = saved(
+        tmp_path_factory.mktemp("lines"), "a.csv.gz" if packed else "a.csv", gzip.compress(data) if packed else data
+    )
+    assert refusal(path).startswith(f"{path}, line {expected}, column 'ts': 'bad'")
+
+
+def test_a_value_behind_a_field_too_long_for_the_csv_module_is_shown_with_its_row(tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", GOOD + f'c,"{"z" * 200_000}",3,3\nd,w,soon,3\n')
+    assert refusal(path).startswith(f"{path}, row 4, column 'timestamp': 'soon'")
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.jsonl"])
+def test_text_that_is_not_utf8_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
+    lines = {"log.jsonl": ['{"user": 1, "item": "x"}', '{"user": 2, "item": "caf\xe9"}']}
+    content = "\n".join(lines.get(name, ["user\titem", "1\tx", "2\tcaf\xe9"])).encode("latin-1")
+    path = saved(tmp_path, name, gzip.compress(content) if name.endswith("gz") else content)
+    line = 2 if name == "log.jsonl" else 3
+    assert refusal(path).startswith(f"{path}, line {line}: not UTF-8 text; convert it first, for example with iconv")
+
+
+def test_utf16_is_refused_as_not_utf8(tmp_path: Path) -> None:
+    assert "line 1: not UTF-8 text" in refusal(saved(tmp_path, "log.csv", GOOD.encode("utf-16")))
+
+
+def test_a_row_that_is_short_of_unused_fields_only_is_an_event(tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", "user,item,note\na,x\nb,y,hello\n")
+    assert flat(read_events(path)) == [("a", "x", 0), ("b", "y", 1)]
+
+
+# Files that are none --------------------------------------------------------------------------------------------------
+
+PACKED = gzip.compress(b"user,item\n" + b"".join(b"%d,%d\n" % (i, i * i) for i in range(20_000)))
+PARQUET = io.BytesIO()
+LOG.write_parquet(PARQUET)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("log.csv", b"", "{path} is empty"),
+        ("log.csv.gz", b"", "{path} is empty"),
+        ("log.parquet", b"", "{path} is empty"),
+        ("log.jsonl", b"", "{path} is empty"),
+        ("log.csv", b"user,item,timestamp\n", "{path} has no rows"),
+        ("log.csv", b"user,item,timestamp", "{path} has no rows"),
+        ("log.csv", b"user,item,timestamp\n\n\n", "{path} has no rows"),
+        ("log.csv", b"user,item,timestamp\n,,\n", "{path} has no rows"),
+        ("log.csv.gz", gzip.compress(b"user,item\n"), "{path} has no rows"),
+        ("log.csv", b"\n\n", "{path}: cannot be read"),
+        ("log.csv", b"user,film,timestamp\na,x,1\n", "{path}: no item column among user, film, timestamp; name it"),
+        ("log.csv", b"who,item\na,x\n", "{path}: no user column among who, item; name it with --user-col"),
+        ("log.csv", b'who,"it\nem"\na,x\n', "{path}: no user column among who, it em; name it"),
+        ("log.csv", b'user,item\na,x\n"b,y\nc,z\n', "{path}: cannot be read (could not parse"),
+        ("log.csv.gz", PACKED[:100], "{path}: damaged or truncated gzip"),
+        ("log.csv.gz", PACKED[:-20], "{path}: damaged or truncated gzip"),
+        ("log.csv.gz", PACKED[:5], "{path}: damaged or truncated gzip"),
+        ("log.csv.gz", PACKED[:10] + b"\xff\xff" + PACKED[12:], "{path}: damaged or truncated gzip"),
+        ("log.csv.gz", PACKED[:-8] + b"checksum", "{path}: damaged or truncated gzip"),
+        ("log.csv.gz", GOOD.encode(), "{path}: damaged or truncated gzip"),
+        ("log.parquet", PARQUET.getvalue()[:-30], "{path}: cannot be read"),
+        ("log.parquet", PARQUET.getvalue()[:30], "{path}: cannot be read"),
+        ("log.parquet", GOOD.encode(), "{path}: cannot be read"),
+        ("log.jsonl", b'{"user": 1, "item": 2}\n\n{"user": 1, "it', "{path}, line 3: not a JSON object; write one"),
+        ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1,, "item": 3}\n{}', "{path}, line 2: not a JSON object"),
+        ("log.jsonl", b'[{"user": 1, "item": 2}]\n', "{path}, line 1: not a JSON object"),
+        ("log.jsonl", b"user,item\n1,2\n", "{path}, line 1: not a JSON object"),
+        ("log.jsonl", b"\n\n", "{path}: cannot be read"),
+        ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1}\n', "{path}, row 2, column 'item': the item id is missing"),
+        ("log.jsonl", b'{"user": 1, "item": {"a": 2}}\n', "{path}, column 'item' holds Struct"),
+        ("log.xlsx", GOOD.encode(), "{path}: unknown kind of file; supported are .csv, .csv.gz, .tsv, .parquet and .jsonl"),
+        ("log", GOOD.encode(), "{path}: unknown kind of file"),
+        ("log.gz", GOOD.encode(), "{path}: unknown kind of file"),
+        ("log.jsonl.gz", gzip.compress(b'{"user": 1}'), "{path}: unknown kind of file"),
+        ("log.parquet.gz", gzip.compress(PARQUET.getvalue()), "{path}: unknown kind of file"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_refused(name: str, content: bytes, problem: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, name, content)
+    assert refusal(path).startswith(problem.format(path=path))
+
+
+def test_a_file_that_is_not_there_or_a_directory_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "log.csv") == f"{tmp_path / 'log.csv'}: no such file"
+    (tmp_path / "log.csv").mkdir()
+    assert refusal(tmp_path / "log.csv") == f"{tmp_path / 'log.csv'} is a directory; give one file"
+
+
+def test_a_given_column_must_be_there(tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", GOOD)
+    for role in ("user", "item", "time", "rating"):
+        message = refusal(path, **{f"{role}_col": "Item"})
+        assert message == f"{path} has no column 'Item' for the {role}; its columns are user, item, timestamp, rating"
+
+
+def test_a_rating_threshold_needs_ratings(tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", "user,item\na,x\nb,y\n")
+    assert refusal(path, min_rating=4).startswith(f"{path}: a rating threshold needs a rating column; name it")
+
+
+def test_a_log_with_nothing_left_says_what_took_it(tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", GOOD + "b,y,3,1\n")
+    assert refusal(path, min_rating=4, min_user_events=2) == (
+        f"{path}: no event is left after filtering (1: rating below 4; 2: user with fewer than 2 events); "
+        "loosen the thresholds"
+    )
+
+
+@pytest.mark.parametrize(("role", "rows"), [("user", "a,x\na,y\n"), ("item", "a,x\nb,x\n"), ("user", '"a\nb",x\n')])
+def test_one_user_or_one_item_is_too_few(role: str, rows: str, tmp_path: Path) -> None:
+    message = refusal(saved(tmp_path, "log.csv", "user,item\n" + rows))
+    assert f"only one {role} ('" in message and f"Is the {role} column the right one" in message
+
+
+# Frames and tables ----------------------------------------------------------------------------------------------------
+
+NAN = float("nan")
+IDS: dict[str, Any] = {"user": ["a", "b"], "item": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"user": ["a", None]}, "row 2, column 'user': the user id is missing"),
+        ({"user": ["a", ""]}, "row 2, column 'user': the user id is missing"),
+        ({"user": [None, None]}, "row 1, column 'user': the user id is missing"),
+        ({"item": [1.0, NAN]}, "row 2, column 'item': the item id is missing"),
+        ({"item": [1.0, 2.5]}, "row 2, column 'item': 2.5 is no item id; ids are integers or text"),
+        ({"item": [1.0, float("inf")]}, "row 2, column 'item': inf is no item id; ids are integers or text"),
+        ({"item": [1.0, 1e300]}, "row 2, column 'item': 1e+300 is no item id"),
+        ({"item": [[1], [2]]}, "column 'item' holds List(Int64); ids are integers or text"),
+        ({"item": [{"k": 1}, {"k": 2}]}, "column 'item' holds Struct"),
+        ({"item": [b"\xff", b"y"]}, "column 'item' holds Binary; ids are integers or text"),
+        ({"item": pl.Series([object(), object()], dtype=pl.Object)}, "column 'item' holds Object; ids are"),
+        ({"time": [1, None]}, "row 2, column 'time': the timestamp is missing"),
+        ({"time": [None, None]}, "row 1, column 'time': the timestamp is missing"),
+        ({"time": [1.0, NAN]}, "row 2, column 'time': nan is not a usable timestamp"),
+        ({"time": [1.0, -0.5]}, "row 2, column 'time': -0.5 is a negative timestamp"),
+        ({"time": [datetime(2014, 5, 13), None]}, "row 2, column 'time': the timestamp is missing"),
+        ({"time": ["2014-05-13", None]}, "row 2, column 'time': the timestamp is missing"),
+        ({"time": [time(1), time(2)]}, "column 'time' holds Time, which is no timestamp"),
+        ({"time": [timedelta(1), timedelta(2)]}, "column 'time' holds Duration"),
+        ({"time": [[1], [2]]}, "column 'time' holds List(Int64), which is no timestamp; give numbers"),
+        ({"rating": [1.0, None]}, "row 2, column 'rating': the rating is missing"),
+        ({"rating": [1.0, float("-inf")]}, "row 2, column 'rating': -inf is not a usable rating"),
+        ({"rating": [datetime(2014, 5, 13)] * 2}, "column 'rating' holds Datetime"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_in_a_frame_is_shown_with_its_row(columns: dict[str, Any], problem: str) -> None:
+    assert f"the data frame, {problem}" in refusal(pl.DataFrame(IDS | columns))
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (pd.DataFrame({"user": ["a", np.nan], "item": ["x", "y"]}), "the table, row 2, column 'user': the user id"),
+        (pd.DataFrame({"user": [1, None], "item": ["x", "y"]}), "the table, row 2, column 'user': the user id"),
+        (pd.DataFrame(IDS | {"ts": pd.to_datetime(["2014-05-13", None])}), "the table, row 2, column 'ts': the timestamp"),
+        (pd.DataFrame({"user": pd.Series([1, "a"], dtype=object), "item": [1, 2]}), "give each column one type"),
+        (pd.DataFrame([["a", "x", "y"]], columns=["user", "item", "item"]), "give each column one type and its own name"),
+        (pd.DataFrame([["a", "x"], ["b", "y"]]), "no user column among 0, 1"),
+        (pl.DataFrame(), "the data frame has no rows"),
+        (pl.DataFrame({"user": [], "item": []}), "the data frame has no rows"),
+        (pa.table({"user": [], "item": []}), "the table has no rows"),
+        (pl.LazyFrame(IDS).select("film"), "the lazy frame cannot be collected"),
+        (pl.scan_csv("not-there.csv"), "the lazy frame cannot be collected"),
+        (None, "cannot read events from NoneType; give a path, a database URL and query"),
+        ([("a", "x")], "cannot read events from list"),
+        (b"log.csv", "cannot read events from bytes"),
+        (pa.array([1, 2]), "cannot read events from Int64Array"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)  # fmt: skip
+def test_a_table_that_cannot_be_used_is_refused(source: Any, problem: str) -> None:
+    assert problem in refusal(source)
+
+
+# Databases ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_query_chooses_columns_and_rows(tmp_path: Path) -> None:
+    url = database(tmp_path / "log.db")
+    query = "SELECT userId AS who, movieId AS film, timestamp FROM log WHERE note LIKE '%' AND userId <> 100"
+    events = read_events(url, query=query, user_col="who", item_col="film")
+    assert flat(events) == [(7, "x", 1), (7, "007", 9), (7, "y, z", 9), (12, "y, z", 4), (12, "x", 5)]
+
+
+def test_a_bad_value_in_a_database_is_shown_with_its_row(tmp_path: Path) -> None:
+    log = pl.DataFrame({"user": [1, 2], "item": ["x", "y"], "ts": [1, None]})
+    message = refusal(database(tmp_path / "a.db", log), query="SELECT * FROM log")
+    assert f"{tmp_path / 'a.db'}, row 2, column 'ts': the timestamp is missing" in message
+    message = refusal(database(tmp_path / "b.db", log), query="SELECT user, item, coalesce(ts, 'soon') AS ts FROM log")
+    assert "row 2, column 'ts': 'soon' is not a usable timestamp" in message
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (None, "a database URL needs a query"),
+        ("SELECT nope FROM log", "the query failed: (sqlite3.OperationalError) no such column: nope"),
+        ("SELECT * FROM lag", "the query failed: (sqlite3.OperationalError) no such table: lag"),
+        ("SELEKT", "the query failed: (sqlite3.OperationalError) near"),
+        ("", "the query"),
+        ("SELECT * FROM log WHERE userId = 0", "has no rows"),
+        ("DELETE FROM log", "the query failed: DELETE"),
+        ("delete from log", "the query returns no rows; give a SELECT"),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_refused(query: str | None, problem: str, tmp_path: Path) -> None:
+    url = database(tmp_path / "log.db")
+    assert problem in refusal(url, query=query)
+    assert read_events(url, query="SELECT * FROM log").n_events == 7, "reading changes nothing"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nosuch://bob:hunter2@host/shop",
+        "nosuch+driver://bob:hunter2@host/shop",
+        "https://bob:hunter2@host/events.csv",
+        "postgresql+nosuch://bob:hunter2@host/shop",
+        "postgresql://bob:hunter2@host:port/shop",
+        "postgresql://bob:hun/ter2@hunter2:x@host/shop",
+        "postgresql://bob:p@hunter2:x@host/shop",
+        "sqlite://bob:hunter2@host/shop.db",
+        "sqlite:////nowhere/shop.db?password=hunter2",
+        "sqlite:///{folder}/shop.db?odbc_connect=PWD%3Dhunter2",
+        "bob:hunter2@host/shop?next=http://",
+        "bob:hunter2@://host",
+        "://bob:hunter2",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Query string argument")  # SQLAlchemy does not know the arguments either
+def test_a_database_that_cannot_be_used_is_refused_and_no_password_shown(url: str, tmp_path: Path) -> None:
+    url = url.format(folder=tmp_path)
+    for query in ("SELECT * FROM log", None):
+        with pytest.raises(InputError) as caught:
+            read_events(url, query=query)
+        assert len(str(caught.value).splitlines()) == 1
+        error: BaseException | None = caught.value
+        while error is not None:  # a traceback shows the whole chain
+            assert "hunter2" not in str(error)
+            error = error.__cause__ or error.__context__
+
+
+def test_a_database_that_answers_with_an_error_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A real server is not at hand: a database in memory answers in its name.
+    create = sqlalchemy.create_engine
+
+    def pretend(url: str) -> sqlalchemy.Engine:
+        engine = create("sqlite://")
+        engine.url = sqlalchemy.make_url(url)
+        return engine
+
+    monkeypatch.setattr(sqlalchemy, "create_engine", pretend)
+    url = "mssql+pyodbc://bob:hunter2@host:1433/shop?odbc_connect=PWD%3Dhunter2"
+    message = refusal(url, query="SELECT * FROM log")
+    assert message == (
+        "mssql+pyodbc://bob:***@host:1433/shop: the query failed: (sqlite3.OperationalError) no such table: log"
+    )
+    message = refusal("mssql+pyodbc://bob:p@hunter2@host/shop", query="SELECT * FROM log")
+    assert "%40" in message and "hunter2" not in message, "an @ in a password makes the rest of it look like a host"
+
+
+def test_without_sqlalchemy_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    assert "pip install 'magnn[database]'" in refusal("sqlite:///log.db", query="SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "source", ["log.csv", Path("log.csv"), LOG, LOG.lazy(), LOG.to_pandas()], ids=lambda s: type(s).__name__
+)
+def test_a_query_with_anything_but_a_database_is_refused(source: Any) -> None:
+    assert "a query needs a database URL such as sqlite:///shop.db, not" in refusal(source, query="SELECT 1")

@@ -1,0 +1,137 @@
+"""A write that fails in any way leaves what stood there before, and nothing beside it."""
+
+import errno
+import os
+import stat
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from safetensors import SafetensorError
+
+from magnn.errors import StorageError
+from magnn.storage import atomic_directory, atomic_file
+
+
+class Atomic(Protocol):
+    def __call__(self, path: Path, /) -> AbstractContextManager[Path]: ...
+
+
+both = pytest.mark.parametrize("atomic", [atomic_file, atomic_directory])
+
+
+def fill(place: Path, content: str) -> None:
+    """Writes `content` into a file, or into a file of a directory."""
+    (place / "part" if place.is_dir() else place).write_text(content)
+
+
+def content(place: Path) -> str:
+    return (place / "part" if place.is_dir() else place).read_text()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def write(atomic: Atomic, path: Path, text: str, failure: BaseException | None = None) -> None:
+    with atomic(path) as temporary:
+        fill(temporary, text)
+        if failure is not None:
+            raise failure
+
+
+@both
+def test_a_write_appears_whole_and_alone(atomic: Atomic, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folders" / "x"
+    with atomic(path) as temporary:
+        assert temporary.parent == path.parent, "a rename across file systems would not be atomic"
+        fill(temporary, "new")
+        assert not path.exists(), "nobody sees half of it"
+    assert content(path) == "new"
+    assert names(path.parent) == ["x"]
+
+
+@both
+def test_a_write_replaces_what_was_there(atomic: Atomic, tmp_path: Path) -> None:
+    write(atomic, tmp_path / "x", "old")
+    with atomic(tmp_path / "x") as temporary:
+        fill(temporary, "new")
+        assert content(tmp_path / "x") == "old"
+    assert content(tmp_path / "x") == "new"
+    assert names(tmp_path) == ["x"]
+
+
+@both
+@pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt(), SystemExit(1)], ids=repr)
+@pytest.mark.parametrize("before", [True, False], ids=["old", "nothing"])
+def test_a_failure_leaves_what_was_there(atomic: Atomic, tmp_path: Path, failure: BaseException, before: bool) -> None:
+    if before:
+        write(atomic, tmp_path / "x", "old")
+    with pytest.raises(type(failure)):  # as it is: what is no fault of the disk is not called one
+        write(atomic, tmp_path / "x", "new", failure)
+    assert names(tmp_path) == (["x"] if before else [])
+    assert not before or content(tmp_path / "x") == "old"
+
+
+@both
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (OSError("parquet: cannot write"), "parquet: cannot write"),
+        (SafetensorError("I/O error: No space left on device"), "I/O error: No space left on device"),
+    ],
+    ids=repr,
+)
+def test_a_fault_of_the_disk_is_a_storage_error(
+    atomic: Atomic, tmp_path: Path, failure: Exception, reason: str
+) -> None:
+    write(atomic, tmp_path / "x", "old")
+    with pytest.raises(StorageError) as caught:
+        write(atomic, tmp_path / "x", "new", failure)
+    expected = f"{tmp_path / 'x'}: cannot be written: {reason}; free some space or choose another place"
+    assert str(caught.value) == expected
+    assert names(tmp_path) == ["x"] and content(tmp_path / "x") == "old"
+
+
+@both
+def test_a_rename_that_fails_leaves_what_was_there(
+    atomic: Atomic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(atomic, tmp_path / "x", "old")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == tmp_path / "x":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    # The way back after the failure is a replace, so only the way there is blocked for a directory.
+    monkeypatch.setattr(Path, "rename" if atomic is atomic_directory else "replace", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        write(atomic, tmp_path / "x", "new")
+    assert names(tmp_path) == ["x"] and content(tmp_path / "x") == "old"
+
+
+@both
+def test_a_place_that_cannot_be_written_is_a_storage_error(atomic: Atomic, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write(atomic, tmp_path / "file" / "x", "new")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write(atomic, tmp_path / ("x" * 300), "new")
+    assert names(tmp_path) == ["file"]
+
+
+@both
+def test_others_may_read_what_the_umask_lets_them(atomic: Atomic, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write(atomic, tmp_path / "x", "new")
+        assert os.umask(0o027) == 0o027, "the umask is left as it was"
+    finally:
+        os.umask(before)
+    mode = stat.S_IMODE((tmp_path / "x").stat().st_mode)
+    assert oct(mode) == oct(0o750 if atomic is atomic_directory else 0o640)
