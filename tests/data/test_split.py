@@ -47,7 +47,7 @@ def parts_of(made: Split, user: int) -> list[int]:
 
 
 def test_paper_holds_out_a_fifth_and_a_tenth_of_the_rest_rounded_up() -> None:
-    lengths = list(range(1, 130))  # every one: a share in floating point is one too many at 35 and at 37
+    lengths = list(range(1, 130))
     made = split(log_of([list(range(n)) for n in lengths]), "paper")
     for user, n in enumerate(lengths):
         n_test = min(ceil(n / 5), n - 1)  # the first event always trains

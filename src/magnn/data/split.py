@@ -107,7 +107,7 @@ def split(events: Interactions, protocol: Protocol = "paper") -> Split:
 
 
 def _ceil_share(lengths: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
-    """ceil(length / divisor) in integers: 0.1 * 30 is 3.0000000000000004 in floating point."""
+    """ceil(length / divisor), in integers."""
     return -(-lengths // divisor)
 
 
