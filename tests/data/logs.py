@@ -1,12 +1,35 @@
-"""What several tests of reading need: a log flattened again, and the message of a refusal."""
+"""What several tests of reading need: a log, also in a database; a log flattened again; the message of a refusal."""
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from magnn.data.events import read_events
 from magnn.data.interactions import Id, Interactions
 from magnn.errors import InputError
+
+# Ties in time, a repeat, and ids that tempt a reader: "007", separators, quotes, a line break, other alphabets.
+LOG = pl.DataFrame(
+    {
+        "userId": [12, 7, 12, 7, 7, 12, 100, 12],
+        "movieId": ["x", "007", "y, z", "x", "y, z", 'a "b"', "line\nbreak", "x"],
+        "rating": [5.0, 3.5, 4.0, 1.0, 4.5, 2.0, 4.0, 5.0],
+        "timestamp": [5, 9, 4, 1, 9, 4, 1_400_000_000, 9],
+        "note": ["", "é|;", "\t", "日本", "'", None, "n", " "],
+    }
+)
+
+
+def database(path: Path, frame: pl.DataFrame = LOG) -> str:
+    """`frame` as table `log`; returns the URL."""
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE log ({', '.join(frame.columns)})")
+        connection.executemany(f"INSERT INTO log VALUES ({', '.join('?' * frame.width)})", frame.rows())
+    connection.close()
+    return f"sqlite:///{path}"
 
 
 def flat(events: Interactions) -> list[tuple[Id, Id, float]]:

@@ -310,7 +310,6 @@ def _item(found: Any) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
-    as_utf8 = (
-        codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    )  # a pipe on Windows, for one, may be another
+    # A pipe on Windows, for one, may speak something else.
+    as_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
     print(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
