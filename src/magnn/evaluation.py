@@ -1,14 +1,14 @@
 """How good a recommender is, beside the baselines, on events it was not trained on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
-from magnn.ranking.baselines import item_knn, popularity
+from magnn.ranking.baselines import KnnSettings, choose_knn, item_knn, popularity
 from magnn.ranking.evaluate import Evaluation, evaluate_scorer
 from magnn.ranking.topk import Scorer, check_k
 from magnn.recommender import Recommender
@@ -26,6 +26,7 @@ class Report:
         refit: whether the validation events were trained on.
         n_users: users evaluated; n_cold: users with held-out events but no history, who are not.
         n_items: the catalogue.
+        knn: settings that item-kNN chose on the validation events; None without baselines.
     """
 
     on: Literal["test", "valid"]
@@ -36,6 +37,7 @@ class Report:
     n_cold: int
     n_items: int
     systems: dict[str, Evaluation]
+    knn: KnnSettings | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -57,6 +59,7 @@ class Report:
             "ci95": self.systems[MODEL].ci95,
             "baselines": {name: result.metrics for name, result in baselines.items()},
             "baselines_ci95": {name: result.ci95 for name, result in baselines.items()},
+            "item_knn_settings": asdict(self.knn) if self.knn else None,
         }
 
 
@@ -72,7 +75,8 @@ def evaluate(
     """Rank the whole catalogue for every user with held-out events, without what the user has seen.
 
     For the test events, everything before them is history, whether or not the validation events were trained on. The
-    baselines count on exactly what the recommender was trained on.
+    baselines count on exactly what the recommender was trained on, and item-kNN chooses its settings where the
+    recommender chose its epoch, on the validation events.
 
     Args:
         split: the split it was fitted on; by default the one it carries.
@@ -100,9 +104,16 @@ def evaluate(
     history, held_out = (fitted.train_and_valid, fitted.test) if on == "test" else (fitted.train, fitted.valid)
     trained_on = fitted.train_and_valid if recommender.refit else fitted.train
 
+    knn: KnnSettings | None = None
     makers: dict[str, Callable[[], Scorer]] = {MODEL: lambda: recommender.scorer(history)}
+
+    def chosen_knn() -> Scorer:
+        nonlocal knn
+        knn = choose_knn(fitted.train, fitted.valid)
+        return item_knn(trained_on, history, knn)
+
     if baselines:
-        makers["item-knn"] = lambda: item_knn(trained_on, history)
+        makers["item-knn"] = chosen_knn
         makers["popularity"] = lambda: popularity(trained_on)
     systems = {}
     for name, make in makers.items():
@@ -111,7 +122,7 @@ def evaluate(
         systems[name] = evaluate_scorer(make(), history, held_out, k)
     n_users = len(systems[MODEL].users)
     n_cold = int((held_out.lengths > 0).sum()) - n_users
-    return Report(on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems)
+    return Report(on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems, knn)
 
 
 def _same(a: Split, b: Split) -> bool:

@@ -57,7 +57,7 @@ def test_from_a_log_to_recommendations_with_titles(logged: Shell) -> None:
     report = json.loads(logged("evaluate", "model", "--json", "-k", "5").out)
     assert report.keys() == {
         *("split", "protocol", "refit", "users", "items", "k", "metrics", "ci95", "baselines"),
-        *("cold_users", "baselines_ci95"),
+        *("cold_users", "baselines_ci95", "item_knn_settings"),
     }
     assert (report["split"], report["protocol"], report["refit"], report["k"]) == ("test", "paper", True, 5)
     names = {f"{name}@5" for name in ("recall", "ndcg", "ndcg_fixed", "map", "mrr", "coverage")}

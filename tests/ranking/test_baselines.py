@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magnn.ranking.baselines import item_knn, popularity
+from magnn.ranking.baselines import DECAYS, EXPONENTS, KnnSettings, choose_knn, item_knn, popularity
 from magnn.ranking.evaluate import evaluate_scorer
 from tests.worlds import histories_of
 
@@ -34,14 +34,8 @@ def test_item_knn_is_its_formula(train: list[list[int]], more: list[int], recent
             if age < recent:
                 norm = (counts[i] + shrink) ** exponent * (counts + shrink) ** (1 - exponent)
                 expected[user] += math.exp(-decay * age) * together[i] / norm
-    scorer = item_knn(
-        histories_of(train, n_items),
-        histories_of(history, n_items),
-        shrink=shrink,
-        exponent=exponent,
-        decay=decay,
-        recent=recent,
-    )
+    settings = KnnSettings(exponent, decay, shrink, recent)
+    scorer = item_knn(histories_of(train, n_items), histories_of(history, n_items), settings)
     out = torch.full((len(train), n_items), torch.nan)
     scorer(np.arange(len(train)), out)
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-6)
@@ -61,3 +55,25 @@ def test_evaluation_skips_users_without_history_or_future() -> None:
     assert result.users.tolist() == [0, 3]
     assert result.per_user["recall"].tolist() == [1.0, 0.0], "a repeated test item is one relevant item"
     assert result.metrics["recall@1"] == 0.5
+
+
+def test_item_knn_chooses_what_validates_best() -> None:
+    rng = np.random.default_rng(3)
+    walks = [[(start + step) % 30 for step in range(6)] for start in rng.integers(30, size=80).tolist()]
+    noisy = [[*rng.integers(30, size=4).tolist(), *walk] for walk in walks]
+    train, valid = histories_of([w[:-1] for w in noisy], 30), histories_of([w[-1:] for w in noisy], 30)
+    values = {
+        (exponent, decay): evaluate_scorer(
+            item_knn(train, train, KnnSettings(exponent, decay)), train, valid, intervals=False
+        ).metrics["ndcg@10"]
+        for exponent in EXPONENTS
+        for decay in DECAYS
+    }
+    assert len(set(values.values())) > 1, "there is something to choose"
+    chosen = choose_knn(train, valid)
+    assert values[chosen.exponent, chosen.decay] == max(values.values())
+
+
+def test_without_validation_events_item_knn_is_the_cosine() -> None:
+    train = histories_of([[0, 1], [1, 2]], 3)
+    assert choose_knn(train, histories_of([[], []], 3)).exponent == 0.5

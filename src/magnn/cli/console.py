@@ -130,11 +130,16 @@ def metrics_table(report: "Report") -> Table:
     title = (
         f"{report.on} events, protocol {report.protocol}, {refit}: {report.n_users:,} users, {report.n_items:,} items"
     )
+    caption = "95% bootstrap intervals over users"
+    if report.knn:
+        caption += (
+            f"\nitem-knn: exponent {report.knn.exponent:g}, decay {report.knn.decay:g}, chosen on the validation events"
+        )
     table = Table(
         title=title,
         title_justify="left",
         title_style="bold",
-        caption="95% bootstrap intervals over users",
+        caption=caption,
         caption_justify="left",
     )
     table.add_column("")

@@ -3,6 +3,9 @@
 Shapes: B = users of a block, N = items.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -10,14 +13,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from magnn.data.interactions import Histories
+from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.topk import Scorer
 
-# The item-kNN's settings, the same for every data set: the middle of the range that does well on Amazon CDs,
-# MovieLens-1M and Amazon Beauty (exponent .6 to .7, decay .1 to .3). An exponent of 0.5 would be the cosine.
-SHRINK = 5.0
-EXPONENT = 0.65
-DECAY = 0.2
-RECENT = 50
+# What `choose_knn` tries. No single pair serves a shop and a film log alike (docs/experiments.md): a baseline held to one
+# pair loses up to half of its accuracy, and a comparison with it flatters whatever stands beside it.
+EXPONENTS = (0.3, 0.4, 0.5, 0.65)
+DECAYS = (0.1, 0.2, 0.3)
+CHOOSING_USERS = 2000
+
+Sparse = Any  # scipy's stubs do not follow sparse arrays through products
+
+
+@dataclass(frozen=True)
+class KnnSettings:
+    """Settings of `item_knn`.
+
+    Attributes:
+        exponent: a, how the items' popularity is shared between the two of a pair; 0.5 is the cosine, less favours rare
+            candidates.
+        decay: per event of age.
+        shrink: s, added to the counts, against similarities that rest on one user.
+        recent: how many last events count.
+    """
+
+    exponent: float
+    decay: float
+    shrink: float = 5.0
+    recent: int = 50
 
 
 def popularity(train: Histories) -> Scorer:
@@ -30,15 +53,7 @@ def popularity(train: Histories) -> Scorer:
     return scores
 
 
-def item_knn(
-    train: Histories,
-    history: Histories,
-    *,
-    shrink: float = SHRINK,
-    exponent: float = EXPONENT,
-    decay: float = DECAY,
-    recent: int = RECENT,
-) -> Scorer:
+def item_knn(train: Histories, history: Histories, settings: KnnSettings) -> Scorer:
     """score(u, j) = sum over u's `recent` last items i of exp(-decay * age) * C_ij / ((n_i + s)^a (n_j + s)^(1 - a)).
 
     C = X^T D X is co-occurrence in a user's training events, each user weighing 1 / sqrt(events), without the diagonal; n
@@ -47,22 +62,60 @@ def item_knn(
     Args:
         train: where co-occurrence is counted.
         history: whom to score, and by which events. May reach further than `train`.
+        settings: see `choose_knn`.
     """
-    n_users, n_items = train.n_users, train.n_items
+    return _knn_scorer(_similarity(train, _cooccurrence(train), settings), history, settings)
+
+
+def choose_knn(train: Histories, valid: Histories) -> KnnSettings:
+    """The exponent and decay with the best validation ndcg@10: the item-kNN is tuned where the model picks its epoch.
+
+    Args:
+        train: what to count and to score by.
+        valid: what came next; of more than `CHOOSING_USERS` users, a fixed random choice of so many.
+    """
+    users = np.flatnonzero((valid.lengths > 0) & (train.lengths > 0))
+    if len(users) == 0:  # nothing to choose by
+        return KnnSettings(exponent=0.5, decay=0.2)
+    if len(users) > CHOOSING_USERS:
+        users = np.random.default_rng(0).choice(users, CHOOSING_USERS, replace=False)
+    held_out = valid.where(np.isin(valid.users, users))
+    together = _cooccurrence(train)
+    results = {}
+    for exponent in EXPONENTS:
+        similar = _similarity(train, together, KnnSettings(exponent, DECAYS[0]))  # the decay has no part in it
+        for decay in DECAYS:
+            settings = KnnSettings(exponent, decay)
+            scorer = _knn_scorer(similar, train, settings)
+            results[settings] = evaluate_scorer(scorer, train, held_out, intervals=False).metrics["ndcg@10"]
+    return max(results, key=results.__getitem__)
+
+
+def _cooccurrence(train: Histories) -> Sparse:
+    """C, (N, N)."""
     ones = np.ones(len(train.items), np.float32)
-    seen = sp.csr_array((ones, (train.users, train.items)), shape=(n_users, n_items))
+    seen = sp.csr_array((ones, (train.users, train.items)), shape=(train.n_users, train.n_items))
     seen.data[:] = 1  # a repeated event is one co-occurrence
     weighted = sp.diags_array(1 / np.sqrt(np.maximum(train.lengths, 1)).astype(np.float32)) @ seen
-    similar = sp.csr_array(seen.T @ weighted)
-    similar.setdiag(0)
-    popularity_N = np.bincount(train.items, minlength=n_items).astype(np.float32) + shrink
-    similar = sp.diags_array(popularity_N**-exponent) @ similar @ sp.diags_array(popularity_N ** (exponent - 1))
-    similar = sp.csr_array(similar)
+    together = sp.csr_array(seen.T @ weighted)
+    together.setdiag(0)
+    return together
 
+
+def _similarity(train: Histories, together: Sparse, settings: KnnSettings) -> Sparse:
+    """C_ij / ((n_i + s)^a (n_j + s)^(1 - a)), (N, N)."""
+    count_N = np.bincount(train.items, minlength=train.n_items).astype(np.float32) + settings.shrink
+    return sp.csr_array(
+        sp.diags_array(count_N**-settings.exponent) @ together @ sp.diags_array(count_N ** (settings.exponent - 1))
+    )
+
+
+def _knn_scorer(similar: Sparse, history: Histories, settings: KnnSettings) -> Scorer:
     age = np.repeat(history.offsets[1:], history.lengths) - 1 - np.arange(len(history.items))
-    near = age < recent
-    weights = np.exp(-decay * age[near]).astype(np.float32)
-    recency = sp.csr_array((weights, (history.users[near], history.items[near])), shape=(n_users, n_items))
+    near = age < settings.recent
+    weights = np.exp(-settings.decay * age[near]).astype(np.float32)
+    shape = (history.n_users, history.n_items)
+    recency = sp.csr_array((weights, (history.users[near], history.items[near])), shape=shape)
 
     def scores(users_B: NDArray[np.int64], out_BN: Tensor) -> None:
         (recency[users_B] @ similar).todense(out=out_BN.numpy())
