@@ -132,9 +132,7 @@ def metrics_table(report: "Report") -> Table:
     )
     caption = "95% bootstrap intervals over users"
     if report.knn:
-        caption += (
-            f"\nitem-knn: exponent {report.knn.exponent:g}, decay {report.knn.decay:g}, chosen on the validation events"
-        )
+        caption += f"\nitem-knn: exponent {report.knn.exponent:g}, decay {report.knn.decay:g}, chosen on validation"
     table = Table(
         title=title,
         title_justify="left",

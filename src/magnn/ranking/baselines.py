@@ -16,8 +16,8 @@ from magnn.data.interactions import Histories
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.topk import Scorer
 
-# What `choose_knn` tries. No single pair serves a shop and a film log alike (docs/experiments.md): a baseline held to one
-# pair loses up to half of its accuracy, and a comparison with it flatters whatever stands beside it.
+# What `choose_knn` tries; the best lie inside (benchmarks/knn_settings.py). No single pair serves a shop and a film log
+# alike, and a baseline held to one flatters whatever stands beside it.
 EXPONENTS = (0.3, 0.4, 0.5, 0.65)
 DECAYS = (0.1, 0.2, 0.3)
 CHOOSING_USERS = 2000

@@ -1,0 +1,42 @@
+"""Item-kNN's validation ndcg@10 over exponents and decays: why it chooses its settings for each log.
+
+Usage: python benchmarks/knn_settings.py   (reads the shared data beside the project)
+"""
+
+import sys
+from pathlib import Path
+
+import magnn
+from magnn.data.split import Protocol
+from magnn.ranking.baselines import KnnSettings, item_knn
+from magnn.ranking.evaluate import evaluate_scorer
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+LOGS: tuple[tuple[str, Protocol, float | None], ...] = (
+    ("ml-latest-small/ratings.csv", "paper", 4),
+    ("ml-1m/events.parquet", "leave-one-out", None),
+    ("amazon-beauty/events.parquet", "leave-one-out", None),
+    ("amazon-cds/events.parquet", "paper", None),
+)
+EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65)  # a step beyond the smallest that is tried in use
+DECAYS = (0.1, 0.2, 0.3, 0.5)  # and beyond the largest
+
+
+def main() -> None:
+    """Print a table for each log, counted on train alone."""
+    if not DATA.is_dir():
+        sys.exit(f"{DATA}: no such folder")
+    for name, protocol, min_rating in LOGS:
+        split = magnn.split(magnn.read_events(DATA / name, min_rating=min_rating), protocol)
+        train, valid = split.train, split.valid
+        print(f"{name}, {protocol}\nexponent" + "".join(f"{f'decay {decay}':>11}" for decay in DECAYS))
+        for exponent in EXPONENTS:
+            cells = []
+            for decay in DECAYS:
+                scorer = item_knn(train, train, KnnSettings(exponent, decay))
+                cells.append(evaluate_scorer(scorer, train, valid, intervals=False).metrics["ndcg@10"])
+            print(f"{exponent:>8}" + "".join(f"{cell:>11.4f}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
