@@ -19,7 +19,7 @@ LOGS: tuple[tuple[str, Protocol, float | None], ...] = (
     ("amazon-cds/events.parquet", "paper", None),
 )
 EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65)  # a step beyond the smallest that is tried in use
-DECAYS = (0.1, 0.2, 0.3, 0.5)  # and beyond the largest
+DECAYS = (0.1, 0.2, 0.3, 0.5)
 
 
 def main() -> None:

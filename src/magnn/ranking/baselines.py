@@ -16,10 +16,10 @@ from magnn.data.interactions import Histories
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.topk import Scorer
 
-# What `choose_knn` tries; the best lie inside (benchmarks/knn_settings.py). No single pair serves a shop and a film log
+# What `choose_knn` tries (benchmarks/knn_settings.py shows how it matters). No single pair serves a shop and a film log
 # alike, and a baseline held to one flatters whatever stands beside it.
 EXPONENTS = (0.3, 0.4, 0.5, 0.65)
-DECAYS = (0.1, 0.2, 0.3)
+DECAYS = (0.1, 0.2, 0.3, 0.5)
 CHOOSING_USERS = 2000
 
 Sparse = Any  # scipy's stubs do not follow sparse arrays through products
