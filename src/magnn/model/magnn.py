@@ -17,6 +17,7 @@ from magnn.model.config import ModelConfig
 from magnn.model.cooccurrence import Cooccurrence
 from magnn.model.fusion import ConcatFusion, GateFusion, GruFusion, PersonalShortTerm
 from magnn.model.general import Embeddings
+from magnn.model.kernels import gather
 from magnn.model.long_term import HistoryQuery, InterestMemory
 from magnn.model.short_term import ItemGraph, ShortTerm
 
@@ -102,30 +103,27 @@ class MAGNN(nn.Module):
                 `long_window + short_window`.
         """
         config = self.config
-        real_BW = history_BW != self.n_items
-        real_BH, real_BL = real_BW[:, : -config.short_window], real_BW[:, -config.short_window :]
-        embedded_BWD = self.embeddings.input_D(history_BW)
-        embedded_BHD, embedded_BLD = embedded_BWD[:, : -config.short_window], embedded_BWD[:, -config.short_window :]
-        nothing = embedded_BWD.new_zeros(len(users_B), config.dim)
+        users_D, input_ND = self.embeddings.users_D.weight, self.embeddings.input_D.weight
+        history_BH, history_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
+        real_BL = history_BL != self.n_items
+        nothing = input_ND.new_zeros(len(users_B), config.dim)
 
-        taste_BD = self.embeddings.users_D(users_B) if config.taste else nothing
+        taste_BD = gather(users_D, users_B, self.n_users) if config.taste else nothing
         short_BD = long_BD = memory_BD = cooccurrence_BD = nothing
         gate_BD: Tensor | None = None
         if config.short_term:
             states_ND = self._states() if self.training else self.item_states_ND
-            short_BD = self.short_term(
-                nn.functional.embedding(history_BW[:, -config.short_window :], states_ND), real_BL
-            )
+            short_BD = self.short_term(gather(states_ND, history_BL), real_BL)
         if config.long_term:
-            has_long_B = real_BH.any(dim=1)
-            long_BD = self.history_query(embedded_BHD, taste_BD, real_BH)
+            has_long_B = (history_BH != self.n_items).any(dim=1)
+            long_BD = self.history_query(input_ND, history_BH, taste_BD)
             memory_BD = self.memory(long_BD) * has_long_B.unsqueeze(1)
         if config.short_term and config.long_term:
             short_BD, long_BD, memory_BD, gate_BD = self.fusion(short_BD, long_BD, memory_BD, taste_BD, has_long_B)
         elif config.short_term:
             short_BD = self.personal(short_BD, taste_BD)
         if config.cooccurrence:
-            cooccurrence_BD = self.cooccurrence(embedded_BLD, real_BL)
+            cooccurrence_BD = self.cooccurrence(gather(input_ND, history_BL, self.n_items), real_BL)
         parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
         return parts.rescaled(config.cosine_scale) if config.cosine else parts
 

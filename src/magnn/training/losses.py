@@ -8,6 +8,7 @@ Shapes: B = batch, D = embedding size, T = targets, S = negatives a target, N = 
 import torch
 from torch import Tensor, nn
 
+from magnn.model.kernels import gather, weighted_squares
 from magnn.model.magnn import MAGNN
 
 
@@ -21,18 +22,14 @@ def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: T
         >>> round(bpr(query, items, torch.tensor([[0]]), torch.tensor([[[1]]])).item(), 4)  # log 2
         0.6931
     """
-    n_items = len(items_ND)
+    n_items, n_targets = len(items_ND), targets_BT.shape[1]
     real_BTS = (targets_BT != n_items).unsqueeze(2) & (negatives_BTS != n_items)
-    positive_BT = _scores(query_BD, items_ND, targets_BT)
-    negative_BTS = _scores(query_BD, items_ND, negatives_BTS.flatten(1)).view_as(negatives_BTS)
-    loss_BTS = nn.functional.softplus(negative_BTS - positive_BT.unsqueeze(2))
+    wanted_BX = torch.cat([targets_BT, negatives_BTS.flatten(1)], dim=1).clamp(max=n_items - 1)
+    scores_BX = (gather(items_ND, wanted_BX) @ query_BD.unsqueeze(2)).squeeze(2)
+    positive_BT1 = scores_BX[:, :n_targets].unsqueeze(2)
+    negative_BTS = scores_BX[:, n_targets:].view_as(negatives_BTS)
+    loss_BTS = nn.functional.softplus(negative_BTS - positive_BT1)
     return (loss_BTS * real_BTS).sum() / (negatives_BTS.shape[2] * len(query_BD))
-
-
-def _scores(query_BD: Tensor, items_ND: Tensor, wanted_BX: Tensor) -> Tensor:
-    """Scores of chosen items, (B, X)."""
-    chosen_BXD = nn.functional.embedding(wanted_BX.clamp(max=len(items_ND) - 1), items_ND)
-    return (chosen_BXD @ query_BD.unsqueeze(2)).squeeze(2)
 
 
 def l2_of_touched(model: MAGNN, users_B: Tensor, input_BX: Tensor, output_BX: Tensor) -> Tensor:
@@ -54,6 +51,6 @@ def l2_of_touched(model: MAGNN, users_B: Tensor, input_BX: Tensor, output_BX: Te
     total = users_B.new_zeros((), dtype=tables.output_ND.dtype)
     for table, rows in in_batch:
         touches = torch.bincount(rows.flatten(), minlength=len(table))[: len(table)].to(table.dtype)
-        total = total + touches @ table.square().sum(dim=1)
+        total = total + weighted_squares(table, touches)
     own = {id(p) for p in tables.parameters()}
     return total / len(users_B) + sum(p.square().sum() for p in model.parameters() if id(p) not in own)

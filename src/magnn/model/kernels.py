@@ -1,0 +1,100 @@
+"""Operations that PyTorch has, made cheaper on a CPU: the same values and gradients, checked against PyTorch's own.
+
+Shapes: N = rows of a table, D = embedding size, X = any shape of indices.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def tanh(values: Tensor) -> Tensor:
+    """tanh, as 2 sigmoid(2x) - 1; `values` is overwritten, so it may not be a leaf or needed by anybody else.
+
+    PyTorch's vectorised tanh on a CPU costs seven times its sigmoid. The error is at most 2e-7, absolute.
+
+    Example:
+        >>> tanh(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
+    result: Tensor = _Tanh.apply(values)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        values.mul_(2).sigmoid_().mul_(2).sub_(1)
+        ctx.mark_dirty(values)
+        ctx.save_for_backward(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (result,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(gradients[0], result)  # type: ignore[no-any-return]
+
+
+def gather(table_ND: Tensor, index_X: Tensor, padding: int | None = None) -> Tensor:
+    """Rows of a table, (X, D), as `nn.functional.embedding`.
+
+    On a CPU its backward pass adds row by row in each thread; sorted by row first it takes a third of the time, and the
+    order of the sums is fixed all the same.
+
+    Args:
+        table_ND: (N, D).
+        index_X: int64, any shape.
+        padding: a row that gets no gradient.
+
+    Example:
+        >>> gather(torch.tensor([[1.0], [2.0]]), torch.tensor([[1, 1], [0, 1]])).squeeze(2)
+        tensor([[2., 2.],
+                [1., 2.]])
+    """
+    if table_ND.device.type != "cpu":
+        return nn.functional.embedding(index_X, table_ND, padding)
+    rows: Tensor = _Gather.apply(table_ND, index_X, padding)  # type: ignore[no-untyped-call]
+    return rows
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table_ND: Tensor, index_X: Tensor, padding: int | None) -> Tensor:
+        ctx.save_for_backward(index_X)
+        ctx.n_rows, ctx.padding = len(table_ND), padding
+        return table_ND.index_select(0, index_X.flatten()).view(*index_X.shape, table_ND.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (index_X,) = ctx.saved_tensors
+        dim = gradients[0].shape[-1]
+        gradient_ND = gradients[0].new_zeros(ctx.n_rows, dim)
+        # An expanded index takes PyTorch's path for whole rows.
+        gradient_ND.scatter_add_(0, index_X.reshape(-1, 1).expand(-1, dim), gradients[0].reshape(-1, dim))
+        if ctx.padding is not None:
+            gradient_ND[ctx.padding] = 0
+        return gradient_ND, None, None
+
+
+def weighted_squares(table_ND: Tensor, weight_N: Tensor) -> Tensor:
+    """Sum over rows of weight times squared norm: a scalar. In two passes over the table forward and one back.
+
+    Example:
+        >>> weighted_squares(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([2.0, 1.0]))
+        tensor(51.)
+    """
+    total: Tensor = _WeightedSquares.apply(table_ND, weight_N)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _WeightedSquares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table_ND: Tensor, weight_N: Tensor) -> Tensor:
+        weighted_ND = table_ND * weight_N.unsqueeze(1)
+        ctx.weighted_ND = weighted_ND
+        return torch.dot(weighted_ND.flatten(), table_ND.flatten())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.weighted_ND.mul_(2 * gradients[0]), None  # no second backward pass: it is used up

@@ -1,0 +1,69 @@
+"""Fast operations against PyTorch's own: values and gradients, on random inputs."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from magnn.model.kernels import gather, tanh, weighted_squares
+
+shapes = st.tuples(st.integers(1, 7), st.integers(1, 5))
+DTYPES = [torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(deadline=None)
+@given(shape=shapes, scale=st.sampled_from([1e-4, 0.1, 1.0, 30.0]), seed=st.integers(0, 99))
+def test_tanh(dtype: torch.dtype, shape: tuple[int, int], scale: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    fast = (torch.randn(shape, dtype=dtype) * scale).requires_grad_()
+    slow = fast.detach().clone().requires_grad_()
+    upstream = torch.randn(shape, dtype=dtype)
+    got, expected = tanh(fast * 1), torch.tanh(slow)
+    torch.testing.assert_close(got, expected, rtol=0, atol=3e-7)
+    got.backward(upstream)  # type: ignore[no-untyped-call]
+    expected.backward(upstream)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(fast.grad, slow.grad, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(deadline=None)
+@given(shape=shapes, rows=st.integers(1, 9), padded=st.booleans(), seed=st.integers(0, 99))
+def test_gather(dtype: torch.dtype, shape: tuple[int, int], rows: int, padded: bool, seed: int) -> None:
+    torch.manual_seed(seed)
+    fast = torch.randn(rows, 3, dtype=dtype, requires_grad=True)
+    slow = fast.detach().clone().requires_grad_()
+    index, padding = torch.randint(0, rows, shape), rows - 1 if padded else None
+    upstream = torch.randn(*shape, 3, dtype=dtype)
+    got, expected = gather(fast, index, padding), functional.embedding(index, slow, padding)
+    torch.testing.assert_close(got, expected, rtol=0, atol=0)
+    got.backward(upstream)  # type: ignore[no-untyped-call]
+    expected.backward(upstream)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(fast.grad, slow.grad)
+
+
+def test_gather_adds_in_the_same_order_every_time() -> None:
+    table = torch.randn(50, 16, requires_grad=True)
+    index, upstream = torch.randint(0, 50, (4000,)), torch.randn(4000, 16)
+    gradients = []
+    for _ in range(5):
+        table.grad = None
+        gather(table, index).backward(upstream)  # type: ignore[no-untyped-call]
+        assert table.grad is not None
+        gradients.append(table.grad)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+@settings(deadline=None)
+@given(shape=shapes, seed=st.integers(0, 99))
+def test_weighted_squares(shape: tuple[int, int], seed: int) -> None:
+    torch.manual_seed(seed)
+    fast = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    slow = fast.detach().clone().requires_grad_()
+    weight = torch.randint(0, 4, shape[:1]).double()
+    got, expected = weighted_squares(fast, weight), (weight @ slow.square().sum(dim=1))
+    torch.testing.assert_close(got, expected)
+    (3 * got).backward()  # type: ignore[no-untyped-call]
+    (3 * expected).backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(fast.grad, slow.grad)
