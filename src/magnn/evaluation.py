@@ -10,7 +10,7 @@ from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
 from magnn.ranking.baselines import KnnSettings, choose_knn, item_knn, popularity
 from magnn.ranking.evaluate import Evaluation, evaluate_scorer
-from magnn.ranking.topk import Scorer, check_k
+from magnn.ranking.rank import Scorer, check_k
 from magnn.recommender import Recommender
 
 MODEL = "MA-GNN"

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.errors import InputError
-from magnn.ranking import topk
-from magnn.ranking.topk import GROUP, Scorer, rank, top_k
+from magnn.ranking import rank as rank_module
+from magnn.ranking.rank import Scorer, rank
+from magnn.ranking.topk import GROUP, top_k
 from tests.worlds import histories_of
 
 
@@ -71,7 +72,7 @@ def test_excluded_items_are_never_ranked(data: st.DataObject, n_users: int, n_it
     k = data.draw(st.integers(1, n_items))
     exclude = histories_of(seen, n_items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topk, "BLOCK_BYTES", block)  # from one user a block to all in one
+        patch.setattr(rank_module, "BLOCK_BYTES", block)  # from one user a block to all in one
         items, values = rank(fixed(scores), users, exclude, k)
     for row, user in enumerate(users):
         left = [j for j in brute_force(scores[[user]], n_items)[0] if j not in seen[user]][:k]
@@ -95,7 +96,7 @@ def test_memory_does_not_grow_with_users() -> None:
         out[:] = 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topk, "BLOCK_BYTES", 7 * 4 * n_items)
+        patch.setattr(rank_module, "BLOCK_BYTES", 7 * 4 * n_items)
         for n_users in (100, 1000):
             nothing = Histories(np.empty(0, np.int32), np.zeros(n_users + 1, np.int64), n_items)
             rank(scorer, np.arange(n_users), nothing, 5)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.ranking.evaluate import evaluate_scorer
-from magnn.ranking.topk import Scorer
+from magnn.ranking.rank import Scorer
 
 # What `choose_knn` tries (benchmarks/knn_settings.py shows how it matters). No single pair serves a shop and a film log
 # alike, and a baseline held to one flatters whatever stands beside it.

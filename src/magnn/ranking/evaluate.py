@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from magnn.data.interactions import Histories
 from magnn.errors import InputError
 from magnn.ranking.metrics import PER_USER, bootstrap_ci95, coverage, hits, per_user
-from magnn.ranking.topk import Scorer, rank
+from magnn.ranking.rank import Scorer, rank
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from magnn.data.interactions import Histories
 from magnn.data.windows import query_windows
 from magnn.model.magnn import MAGNN
-from magnn.ranking.topk import Scorer
+from magnn.ranking.products import DotScorer
 
 CHUNK = 2048  # users encoded at once
 
@@ -34,17 +34,6 @@ def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories) -> Tens
     return vectors_UD
 
 
-@torch.no_grad()
-def dot_scorer(vectors_UD: Tensor, items_ND: Tensor) -> Scorer:
-    """Scores v_u . q_j of user rows 0 .. U - 1."""
-    items_DN = items_ND.detach().T
-
-    def scores(users_B: NDArray[np.int64], out_BN: Tensor) -> None:
-        torch.mm(vectors_UD[torch.from_numpy(users_B)], items_DN, out=out_BN)
-
-    return scores
-
-
-def user_scorer(model: MAGNN, histories: Histories) -> Scorer:
+def user_scorer(model: MAGNN, histories: Histories) -> DotScorer:
     """Scores of all users of a log, given what each has done so far."""
-    return dot_scorer(encode(model, np.arange(histories.n_users), histories), model.items)
+    return DotScorer(encode(model, np.arange(histories.n_users), histories), model.items.detach())

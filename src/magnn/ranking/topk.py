@@ -1,22 +1,11 @@
-"""Exact top-K over the whole catalogue, block by block, with exclusions and deterministic ties.
+"""Exact top-K of a block of scores, with deterministic ties.
 
-Shapes: B = users of a block, U = users, N = items, K = list length.
+Shapes: B = rows of the block, N = items, K = list length.
 """
 
-from collections.abc import Callable
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from magnn.data.interactions import Histories
-from magnn.errors import InputError
-
-# Fills a float32 block (B, N) with the scores of users (B,). The block is reused: fresh memory costs page faults.
-Scorer = Callable[[NDArray[np.int64], Tensor], None]
-
-BLOCK_BYTES = 16 * 2**20  # scores of one block: what bounds the memory of ranking, whatever the catalogue
 GROUP = 128  # items whose maximum is taken first
 
 
@@ -73,52 +62,3 @@ def _first_of_ties(scores_BN: Tensor, kth_B1: Tensor, k: int) -> Tensor:
     needed_B1 = k - above_BN.sum(dim=1, keepdim=True)
     kept_BN = above_BN | (equal_BN & (equal_BN.cumsum(dim=1) <= needed_B1))
     return kept_BN.nonzero()[:, 1].view(-1, k)
-
-
-def rank(
-    scorer: Scorer, users: NDArray[np.int64], exclude: Histories, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Top-K lists of many users, each user's `exclude` items left out.
-
-    Args:
-        scorer: scores of a block of users.
-        users: (U,) user numbers.
-        exclude: items that may not be recommended, usually what the user has already seen.
-        k: list length, at most the catalogue.
-
-    Returns:
-        items (U, K), and their scores (U, K). A user with fewer than K items left has -1 and -inf in the last places.
-
-    Raises:
-        InputError: k is not in [1, n_items].
-    """
-    check_k(k, exclude.n_items)
-    items_UK = np.empty((len(users), k), np.int64)
-    scores_UK = np.empty((len(users), k), np.float32)
-    block = max(1, BLOCK_BYTES // (4 * exclude.n_items))
-    buffer = torch.empty(min(block, len(users)), exclude.n_items)
-    for first in range(0, len(users), block):
-        of_block = users[first : first + block]
-        scores_BN = buffer[: len(of_block)]
-        scorer(of_block, scores_BN)
-        row, item = _pairs(exclude, of_block)
-        scores_BN[row, item] = -torch.inf
-        values, items = top_k(scores_BN, k)
-        rows = slice(first, first + len(of_block))
-        scores_UK[rows] = values.numpy()
-        items_UK[rows] = items.masked_fill(values == -torch.inf, -1).numpy()
-    return items_UK, scores_UK
-
-
-def check_k(k: int, n_items: int) -> None:
-    """Raises InputError unless 1 <= k <= n_items."""
-    if not 1 <= k <= n_items:
-        raise InputError(f"k must be between 1 and the catalogue's {n_items:,} items, not {k}")
-
-
-def _pairs(histories: Histories, users: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Row in `users` and item of each of their events."""
-    start, length = histories.offsets[users], histories.lengths[users]
-    row = np.repeat(np.arange(len(users)), length)
-    index = np.arange(len(row)) + np.repeat(start - (np.cumsum(length) - length), length)
-    return torch.from_numpy(row), torch.from_numpy(histories.items[index].astype(np.int64))
