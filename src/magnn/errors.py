@@ -34,6 +34,6 @@ class DownloadError(MagnnError):
 
 
 class Interrupted(MagnnError):
-    """Training was stopped by Ctrl-C before there was anything to keep."""
+    """Work was stopped by Ctrl-C before there was anything to keep."""
 
     exit_code = 130

@@ -1,6 +1,6 @@
 """What a program does with a trained model: recommend, find similar items, save and load."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,12 @@ import numpy as np
 import torch
 
 from magnn.artifact import Fitted, read_artifact, write_artifact
+from magnn.batch import BatchProgress, write_lists
 from magnn.data.interactions import Histories, Id
 from magnn.errors import InputError
-from magnn.ranking.queries import dot_scorer, encode, user_scorer
-from magnn.ranking.topk import Scorer, check_k, rank
+from magnn.ranking.products import DotScorer
+from magnn.ranking.queries import encode, user_scorer
+from magnn.ranking.rank import Scorer, check_k, rank
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,34 @@ class Recommender(Fitted):
         numbers = np.array([events.user_number(user) for user in users], np.int64)
         return self._top(numbers, events.histories.take(numbers), k)
 
+    def recommend_all(
+        self, path: Path | str, k: int = 10, *, progress: Callable[[BatchProgress], None] | None = None
+    ) -> int:
+        """`recommend` for every user of the log, written to a Parquet file; the memory does not grow with the users.
+
+        A row is user, rank (from 1, UInt32), item and score (Float32), in the order of `events.user_ids` and then of rank.
+        A user with fewer than k items left has fewer rows. Finished parts stay in `path`.parts until all can be joined:
+        after an interruption the same call goes on from them; parts of another model, log or k are discarded.
+
+        Args:
+            path: a name that ends in .parquet. It appears when all is done; until then an older file there is as it was.
+            progress: called before the first part and after each one.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            InputError: k outside [1, n_items], or a path that is a directory or not a .parquet.
+            StorageError: the disk is full or the place cannot be written.
+            Interrupted: Ctrl-C.
+
+        Example:
+            rec.recommend_all("lists.parquet", k=100)
+        """
+        return write_lists(self, Path(path), k, progress)
+
     def _top(self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int) -> list[list[Recommended]]:
-        scorer = dot_scorer(encode(self.model, numbers, known), self.model.items)
+        scorer = DotScorer(encode(self.model, numbers, known), self.model.items.detach())
         items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
         return [
             [self._recommended(item, score) for item, score in zip(items, scores, strict=True) if item >= 0]
@@ -84,7 +112,7 @@ class Recommender(Fitted):
         check_k(k, events.n_items - 1)
         directions_ND = torch.nn.functional.normalize(self.model.items.detach(), dim=1)
         itself = Histories(np.array([number], np.int32), np.array([0, 1]), events.n_items)
-        items_UK, scores_UK = rank(dot_scorer(directions_ND[[number]], directions_ND), np.array([0]), itself, k)
+        items_UK, scores_UK = rank(DotScorer(directions_ND[[number]], directions_ND), np.array([0]), itself, k)
         return [self._recommended(i, s) for i, s in zip(items_UK[0].tolist(), scores_UK[0].tolist(), strict=True)]
 
     def scorer(self, history: Histories) -> Scorer:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
 from magnn.errors import StorageError
@@ -70,8 +71,9 @@ def _umask() -> int:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except SafetensorError as error:  # safetensors writes by itself and wraps what the system says
-        raise StorageError(f"{path}: cannot be written: {error}; free some space or choose another place") from error
+    except (SafetensorError, PolarsError) as error:  # they write by themselves and wrap what the system says
+        reason = str(error).rpartition("IO error: ")[2]
+        raise StorageError(f"{path}: cannot be written: {reason}; free some space or choose another place") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"{path}: cannot be written: {reason}; free some space or choose another place") from error

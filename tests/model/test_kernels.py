@@ -46,7 +46,7 @@ def test_gather(dtype: torch.dtype, shape: tuple[int, int], rows: int, padded: b
 def test_gather_adds_in_the_same_order_every_time() -> None:
     table = torch.randn(50, 16, requires_grad=True)
     index, upstream = torch.randint(0, 50, (4000,)), torch.randn(4000, 16)
-    gradients = []
+    gradients: list[torch.Tensor] = []
     for _ in range(5):
         table.grad = None
         gather(table, index).backward(upstream)  # type: ignore[no-untyped-call]

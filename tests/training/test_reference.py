@@ -45,7 +45,7 @@ def test_step_is_the_plain_one(sequences: list[list[int]], dim: int, group: int,
     for name, value in fast.items():
         # A is in single precision, whatever the model computes in.
         torch.testing.assert_close(
-            value, plain[name], rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+            value, plain[name], rtol=1e-5, atol=1e-6, msg=f"{name}: {value} is not {plain[name]}"
         )
 
 

@@ -186,15 +186,30 @@ def recommend(
         str | None,
         typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
     ] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="For every user of the log, to a file; needs -o.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.parquet", help="Where --all writes: user, rank, item, score."),
+    ] = None,
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Recommend items that a user has not touched."""
+    """Recommend items that a user has not touched.
+
+    With --all, an interrupted command that is given again goes on where it stopped.
+    """
     from magnn.cli import console
+
+    if everyone or output is not None:
+        others = {"USER": bool(users), "--history": history is not None, "--json": as_json}
+        _recommend_all(model, everyone, output, k, [name for name, given in others.items() if given])
+        return
+    if bool(users) == (history is not None):
+        raise InputError(
+            "give one or more users, --history ITEM,ITEM,... for someone unknown, or --all -o FILE.parquet"
+        )
     from magnn.recommender import load
 
-    if bool(users) == (history is not None):
-        raise InputError("give one or more users, or --history ITEM,ITEM,... for someone unknown")
     recommender = load(model)
     if history is not None:
         ids = [item.strip() for item in history.split(",") if item.strip()]
@@ -302,6 +317,27 @@ def _help_unless_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
+
+
+def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, besides: list[str]) -> None:
+    if not everyone:
+        raise InputError(
+            f"-o {output} is for --all; what a few users are recommended is printed: --json > FILE keeps it"
+        )
+    if besides:
+        raise InputError(f"--all is for every user of the log, into a file: leave out {' and '.join(besides)}")
+    if output is None:
+        raise InputError("--all needs a file to write to: -o FILE.parquet")
+    from magnn.batch import check_output
+    from magnn.cli import console
+    from magnn.recommender import load
+
+    check_output(output)  # a typo is told before the model is read
+    with console.spinner("loading"):
+        recommender = load(model)
+    with console.users_bar() as progress:
+        rows = recommender.recommend_all(output, k, progress=progress)
+    console.note(f"wrote {output}: {recommender.split.events.n_users:,} users, {rows:,} rows")
 
 
 def _item(found: Any) -> dict[str, Any]:

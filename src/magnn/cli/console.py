@@ -15,6 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from magnn.batch import BatchProgress
     from magnn.data.download import BytesProgress
     from magnn.data.interactions import Interactions
     from magnn.data.split import Split
@@ -112,6 +113,31 @@ def download_bar(name: str) -> "Iterator[BytesProgress]":
     with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def users_bar() -> "Iterator[Callable[[BatchProgress], None]]":
+    """A bar over users, and the note on what an earlier run left; without a terminal, only the note."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,}/{task.total:,} users"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    console = _console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = None
+
+        def update(progress: "BatchProgress") -> None:
+            nonlocal task
+            if progress.note:
+                bar.console.print(Text(progress.note))  # above the bar
+            what = "joining" if progress.done == progress.users else "ranking"
+            if task is None:  # starts from what was done before, which says nothing of the speed
+                task = bar.add_task(what, completed=progress.done, total=progress.users)
+            bar.update(task, completed=progress.done, description=what)
+
+        yield update
 
 
 @contextmanager

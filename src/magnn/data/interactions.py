@@ -54,9 +54,11 @@ class Histories:
 
     def take(self, users: NDArray[np.int64]) -> "Histories":
         """The histories of some users, renumbered 0, 1, ... in the order asked for."""
-        parts = [self.of(int(user)) for user in users]
-        offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-        return Histories(np.concatenate([*parts, np.empty(0, np.int32)]).astype(np.int32), offsets, self.n_items)
+        start = self.offsets[users]
+        length = self.offsets[users + 1] - start
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        index = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], length)
+        return Histories(self.items[index], offsets, self.n_items)
 
     def where(self, keep: NDArray[np.bool_]) -> "Histories":
         """The events marked in `keep`, (events,), as histories of the same users: a copy, so nothing else is in it."""
