@@ -34,6 +34,6 @@ class DownloadError(MagnnError):
 
 
 class Interrupted(MagnnError):
-    """Work was stopped by Ctrl-C before there was anything to keep."""
+    """Ctrl-C came before the work was done; the message says what is kept and how to go on."""
 
     exit_code = 130

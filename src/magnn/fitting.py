@@ -106,8 +106,8 @@ class _Run:
         torch.manual_seed(self.seed)  # the initial weights
         graph = ItemGraph(item_graph(history, shape.graph_steps)) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph)
-        optimizer = make_optimizer(model, training)
         windows = training_windows(history, shape.short_window, shape.long_window, training.targets)
+        optimizer = make_optimizer(model, training, len(windows))
         epochs = epochs or training.epochs
 
         state, on_epoch = TrainingState(), None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from magnn.data.graph import item_graph
 from magnn.model.config import ModelConfig
 from magnn.model.magnn import MAGNN, QueryParts
-from magnn.model.short_term import ItemGraph
+from magnn.model.short_term import ItemGraph, ShortTerm
 from tests.model.oracle import graph_rows, query
 from tests.worlds import histories_of
 
@@ -152,10 +152,16 @@ def test_frozen_model_needs_no_graph() -> None:
     assert torch.equal(copy.eval()(*inputs), model(*inputs))
 
 
-def test_gradient_of_the_smoothing_is_the_numerical_one() -> None:
+def test_gradient_of_the_states_is_the_numerical_one() -> None:
+    torch.manual_seed(0)
     graph = ItemGraph(item_graph(histories_of([[0, 1, 2, 0, 3], [3, 1]], 5), steps=3))
-    embedding = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(graph.smooth, embedding)
+    embedding = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    short_term = ShortTerm(3).double()
+
+    def states(input_ND: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return short_term.states(graph, input_ND)
+
+    assert torch.autograd.gradcheck(states, (embedding, short_term.project.weight))
 
 
 def test_dropout_only_in_training() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magnn.model.kernels import sum_rows, tanh
+from magnn.model.kernels import sum_rows
 
 GROUP = 1024  # samples whose histories are read at once
 
@@ -42,7 +42,7 @@ class HistoryQuery(nn.Module):
             wanted_BD: W2 p_u, what the user's taste looks for.
             real_BH: false on padding.
         """
-        hidden_BHD = tanh(self.from_items(items_BHD) + wanted_BD.unsqueeze(1))
+        hidden_BHD = (self.from_items(items_BHD) + wanted_BD.unsqueeze(1)).tanh()
         logits_BAH = self.to_heads(hidden_BHD).transpose(1, 2)
         logits_BAH = logits_BAH.masked_fill(~real_BH.unsqueeze(1), -math.inf)
         # A softmax over nothing is 0 / 0.

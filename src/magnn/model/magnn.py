@@ -92,7 +92,7 @@ class MAGNN(nn.Module):
 
     def _states(self) -> Tensor:
         assert self.graph is not None, "only a model with its item graph can be trained"
-        return self.short_term.states(self.graph, self.embeddings.input_D.weight[:-1])
+        return self.short_term.states(self.graph, self.embeddings.input_D.weight)
 
     def parts(self, users_B: Tensor, history_BW: Tensor) -> QueryParts:
         """What the query vector is made of.
@@ -113,7 +113,7 @@ class MAGNN(nn.Module):
         gate_BD: Tensor | None = None
         if config.short_term:
             states_ND = self._states() if self.training else self.item_states_ND
-            short_BD = self.short_term(gather(states_ND, history_BL), real_BL)
+            short_BD = self.short_term(gather(states_ND, history_BL, self.n_items), real_BL)
         if config.long_term:
             has_long_B = (history_BH != self.n_items).any(dim=1)
             long_BD = self.history_query(input_ND, history_BH, taste_BD)

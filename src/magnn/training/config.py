@@ -1,5 +1,6 @@
 """How the network is trained."""
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,17 +13,39 @@ class TrainingConfig(BaseModel):
     CDs (docs/experiments.md); the paper does not give its own.
 
     Example:
-        >>> TrainingConfig(epochs=5).batch_size
-        1024
+        >>> config = TrainingConfig()
+        >>> config.batch_of(samples=50_000), config.batch_of(samples=300_000)
+        (2048, 8192)
+        >>> round(config.rate_of(batch=4096), 4)
+        0.006
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(100, ge=1, description="epochs at most; early stopping usually ends before")
-    batch_size: int = Field(1024, ge=1, description="samples in a step")
-    learning_rate: float = Field(3e-3, gt=0, description="of Adam")
+    batch_size: int | None = Field(
+        None, ge=1, description="samples in a step; if not given, about a 32nd of all, from 1,024 to 8,192"
+    )
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="of Adam; if not given, 3e-3 at 1,024 samples in a step, and as their square root",
+    )
     l2: float = Field(1e-4, ge=0, description="lambda, on the squared norms of what a sample touches")
     targets: int = Field(3, ge=1, description="|T|, next items that a sample predicts")
     negatives: int = Field(1, ge=1, description="unseen items drawn for each target")
     patience: int = Field(15, ge=1, description="epochs without a better validation before stopping")
     select_by: Literal["recall@10", "ndcg@10"] = Field("ndcg@10", description="validation metric that picks the epoch")
+
+    def batch_of(self, samples: int) -> int:
+        """Samples in a step: large enough that what a step costs whatever its size is small, and some 30 steps an epoch."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return int(2 ** min(max(round(math.log2(max(samples, 1) / 32)), 10), 13))
+
+    def rate_of(self, batch: int) -> float:
+        """Learning rate; with Adam it grows as the square root of the batch (Malladi et al., NeurIPS 2022)."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 3e-3 * math.sqrt(batch / 1024)

@@ -64,9 +64,10 @@ class TrainingState:
 Saver = Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]
 
 
-def make_optimizer(model: MAGNN, config: TrainingConfig) -> torch.optim.Adam:
-    """Adam over everything, as one fused update."""
-    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+def make_optimizer(model: MAGNN, config: TrainingConfig, samples: int) -> torch.optim.Adam:
+    """Adam over everything, as one fused update; for an epoch of so many samples."""
+    rate = config.rate_of(config.batch_of(samples))
+    return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
 
 def train(
@@ -118,7 +119,7 @@ def train(
             if on_epoch:
                 on_epoch(state, model, optimizer)
             if progress:
-                n_batches = -(-len(windows) // config.batch_size)
+                n_batches = -(-len(windows) // config.batch_of(len(windows)))
                 progress(Progress(phase, epoch, epochs, n_batches, n_batches, log))
     except KeyboardInterrupt:
         completed = False
@@ -145,10 +146,11 @@ def _train_epoch(
     rng = np.random.default_rng([seed, epoch])
     torch.manual_seed(int(rng.integers(2**63)))  # dropout
     order = rng.permutation(len(windows))
-    starts = range(0, len(windows), config.batch_size)
+    size = config.batch_of(len(windows))
+    starts = range(0, len(windows), size)
     total = 0.0
     for number, start in enumerate(starts, start=1):
-        batch = windows.batch(order[start : start + config.batch_size])
+        batch = windows.batch(order[start : start + size])
         negatives = unseen.draw(batch.users_B, config.targets * config.negatives, rng)
         optimizer.zero_grad(set_to_none=True)
         loss = batch_loss(model, batch, negatives, config)
