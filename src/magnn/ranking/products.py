@@ -41,6 +41,12 @@ class DotScorer:
         torch.mm(self.vectors_UD[torch.from_numpy(users_B)], self.items_ND.T, out=out_BN)
 
 
+def pairs(histories: Histories, users_B: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Row in `users_B` and item of each of their events, int64."""
+    taken = histories.take(users_B)
+    return torch.from_numpy(taken.users.astype(np.int64)), torch.from_numpy(taken.items.astype(np.int64))
+
+
 def group_size(n_items: int, k: int) -> int:
     """Items of a group: balances maxima to select from (N / size) against candidates to score again (k * size)."""
     return int(2 ** np.clip(np.log2(n_items / k) // 2, 3, 8))
@@ -61,8 +67,7 @@ def top_products(
     """
     vectors_BD, items_ND = scorer.vectors_UD[torch.from_numpy(users_B)], scorer.items_ND
     group = group_size(len(items_ND), k)
-    seen = exclude.take(users_B)
-    row_X, item_X = torch.from_numpy(seen.users.astype(np.int64)), torch.from_numpy(seen.items.astype(np.int64))
+    row_X, item_X = pairs(exclude, users_B)
     maximum_BG = _group_maxima(vectors_BD, items_ND, row_X, item_X, group).T.contiguous()
     groups_BK = maximum_BG.topk(k, dim=1, sorted=False).indices.sort(dim=1).values  # so that candidates ascend
     scores_BC = _scores_of_groups(vectors_BD, items_ND, groups_BK, group)

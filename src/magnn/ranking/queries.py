@@ -16,7 +16,7 @@ from magnn.ranking.products import DotScorer
 CHUNK = 2048  # users encoded at once
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories) -> Tensor:
     """Query vectors at the end of each history, (U, D).
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.errors import InputError
-from magnn.ranking.products import USERS, DotScorer, group_size, top_products
+from magnn.ranking.products import USERS, DotScorer, group_size, pairs, top_products
 from magnn.ranking.topk import top_k
 
 # Fills a float32 block (B, N) with the scores of users (B,). The block is reused: fresh memory costs page faults.
 Scorer = Callable[[NDArray[np.int64], Tensor], None]
 
 BLOCK_BYTES = 16 * 2**20  # scores of one block: what bounds the memory of ranking, whatever the catalogue
-LARGE = 4096  # items from which inner products are worth not being held
+LARGE = 2**20  # scores of inner products from which they are worth not being held: these still fit in the cache
 
 
 def rank(
@@ -43,7 +43,8 @@ def rank(
     items_UK = np.empty((len(users), k), np.int64)
     scores_UK = np.empty((len(users), k), np.float32)
     rows = np.arange(len(users))
-    if isinstance(scorer, DotScorer) and exclude.n_items >= max(LARGE, 2 * k * group_size(exclude.n_items, k)):
+    large = len(users) * exclude.n_items > LARGE and exclude.n_items >= 2 * k * group_size(exclude.n_items, k)
+    if large and isinstance(scorer, DotScorer):
         rows = _rank_products(scorer, users, exclude, items_UK, scores_UK)
     block = max(1, BLOCK_BYTES // (4 * exclude.n_items))
     buffer = torch.empty(min(block, len(rows)), exclude.n_items)
@@ -51,8 +52,8 @@ def rank(
         of_block = rows[first : first + block]
         scores_BN = buffer[: len(of_block)]
         scorer(users[of_block], scores_BN)
-        seen = exclude.take(users[of_block])
-        scores_BN[seen.users, seen.items] = -torch.inf
+        row, item = pairs(exclude, users[of_block])
+        scores_BN[row, item] = -torch.inf
         values, items = top_k(scores_BN, k)
         scores_UK[of_block] = values.numpy()
         items_UK[of_block] = items.masked_fill(values == -torch.inf, -1).numpy()
