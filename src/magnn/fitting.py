@@ -13,7 +13,7 @@ from magnn.data.graph import item_graph
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
-from magnn.errors import Interrupted
+from magnn.errors import InputError, Interrupted
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.ranking.evaluate import evaluate_scorer
@@ -32,6 +32,7 @@ def fit(
     epochs: int | None = None,
     seed: int = 0,
     refit: bool = True,
+    device: str = "cpu",
     checkpoints: Path | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -43,6 +44,7 @@ def fit(
         preset, config, epochs: see `magnn.settings.make_settings`.
         seed: the same seed on the same machine gives the same model.
         refit: False stops after the first phase, for comparison with leaderboards that never train on validation events.
+        device: where to train, "cpu" or, with a build of PyTorch for it, "cuda"; the result is on the CPU.
         checkpoints: directory for checkpoints; created.
         resume: go on from the checkpoints found there, to the same result as an uninterrupted run.
         progress: called after each batch and each epoch.
@@ -51,15 +53,16 @@ def fit(
         The recommender. After Ctrl-C, the best one so far, with `completed` False.
 
     Raises:
-        InputError: unusable settings, or checkpoints of another run.
+        InputError: unusable settings, no such device, or checkpoints of another run.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
+    check_device(device)
     history, held_out = split.train, split.valid
     selecting = bool(((held_out.lengths > 0) & (history.lengths > 0)).any())
     if checkpoints is not None and not resume:
         discard_checkpoints(checkpoints)
-    run = _Run(settings, seed, checkpoints, resume, progress)
+    run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
     with torch.random.fork_rng(devices=[]):
         model, state, completed = run.phase(
             "select" if selecting else "train", history, held_out if selecting else None
@@ -75,6 +78,14 @@ def fit(
             if refitted:
                 model = final
     return Recommender(model, split, settings, seed, refitted, logs, completed)
+
+
+def check_device(device: str) -> None:
+    """Raises InputError unless this PyTorch can compute on `device`."""
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"cannot train on {device!r}; choose cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("cannot train on cuda: this PyTorch finds no GPU; install its CUDA build, or train on the cpu")
 
 
 PHASES = ("select", "refit", "train")
@@ -94,6 +105,7 @@ class _Run:
 
     settings: Settings
     seed: int
+    device: torch.device
     checkpoints: Path | None
     resume: bool
     progress: Callable[[Progress], None] | None
@@ -105,7 +117,7 @@ class _Run:
         shape, training = self.settings.model, self.settings.training
         torch.manual_seed(self.seed)  # the initial weights
         graph = ItemGraph(item_graph(history, shape.graph_steps)) if shape.short_term else None
-        model = MAGNN(shape, history.n_users, history.n_items, graph)
+        model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
         windows = training_windows(history, shape.short_window, shape.long_window, training.targets)
         optimizer = make_optimizer(model, training, len(windows))
         epochs = epochs or training.epochs
@@ -135,7 +147,7 @@ class _Run:
             progress=self.progress,
             on_epoch=on_epoch,
         )
-        return model.freeze(), state, completed
+        return model.freeze().to("cpu"), state, completed
 
     def _fingerprint(self, history: Histories, epochs: int) -> str:
         digest = hashlib.sha256(self.settings.model_dump_json().encode())

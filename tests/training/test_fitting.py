@@ -252,3 +252,24 @@ def test_order_of_users_changes_no_evaluation() -> None:
     forward = rec.recommend_many(users, k=5)
     backward = rec.recommend_many(users[::-1], k=5)[::-1]
     assert [[f.item for f in found] for found in forward] == [[f.item for f in found] for found in backward]
+
+
+@pytest.mark.parametrize(
+    ("device", "message"), [("tpu", "cannot train on 'tpu'; choose cpu or cuda"), ("cuda", "this PyTorch finds no GPU")]
+)
+def test_a_device_that_is_not_there(device: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=message):
+        magnn.fit(small_world(), config=config(epochs=1), device=device)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_trains_the_same_model() -> None:
+    """The same seed starts from the same weights and draws the same batches; what differs is rounding."""
+    split = small_world()
+    on_cpu, on_gpu = (magnn.fit(split, config=config(epochs=3), device=device) for device in ("cpu", "cuda"))
+    assert {value.device.type for value in on_gpu.model.state_dict().values()} == {"cpu"}
+    for here, there in zip(on_cpu.logs, on_gpu.logs, strict=True):
+        assert here.loss == pytest.approx(there.loss, rel=1e-3)
+    chain = magnn.fit(chain_world(), config=config(epochs=40, targets=1, patience=40), device="cuda")
+    assert magnn.evaluate(chain, k=1, baselines=False).metrics["recall@1"] == 1.0

@@ -40,6 +40,13 @@ class RepeatsName(StrEnum):
     all = "all"
 
 
+class DeviceName(StrEnum):
+    """Where a network can be trained."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class HeldOut(StrEnum):
     """Held-out parts."""
 
@@ -81,6 +88,9 @@ def fit(
         bool, typer.Option("--refit/--no-refit", help="Train the final model on train + valid, or on train only.")
     ] = True,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="Settings to start from. [default: paper]")] = None,
+    device: Annotated[
+        DeviceName, typer.Option(help="Where to train; cuda needs a CUDA build of PyTorch.")
+    ] = DeviceName.cpu,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training].")
     ] = None,
@@ -99,6 +109,10 @@ def fit(
 
     make_settings(preset, config, epochs)  # a typo is told before a long read
     check_destination(output)
+    if device != DeviceName.cpu:
+        from magnn.fitting import check_device
+
+        check_device(device.value)
     from magnn.data.events import read_events
     from magnn.data.split import split as split_events
 
@@ -136,6 +150,7 @@ def fit(
                 epochs=epochs,
                 seed=seed,
                 refit=refit,
+                device=device.value,
                 checkpoints=checkpoints,
                 resume=resume,
                 progress=progress,

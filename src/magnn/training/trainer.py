@@ -166,8 +166,9 @@ def batch_loss(
     model: MAGNN, batch: Batch, negatives_BX: np.ndarray[tuple[int, int], np.dtype[np.int64]], config: TrainingConfig
 ) -> Tensor:
     """BPR plus the penalty, for one batch; `negatives_BX` are `config.negatives` for each target."""
-    users_B, history_BW, targets_BT = (torch.from_numpy(array) for array in batch)
-    negatives_BTS = torch.from_numpy(negatives_BX).view(*targets_BT.shape, config.negatives)
+    device = model.embeddings.output_ND.device
+    users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
+    negatives_BTS = torch.from_numpy(negatives_BX).to(device).view(*targets_BT.shape, config.negatives)
     loss = bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
     if config.l2:
         output_BX = torch.cat([targets_BT, negatives_BTS.flatten(1)], dim=1)
