@@ -1,0 +1,43 @@
+"""Everything: `python -m benchmarks`, or some: `python -m benchmarks training evaluation`. Writes docs/performance.md.
+
+Each benchmark runs in a process of its own. Without the Amazon CDs events (MAGNN_BENCH_CDS names another place), what
+needs them is left out, and the page says so.
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+
+from benchmarks.measure import CDS, ROOT, SCRATCH
+from benchmarks.page import write_page
+
+NAMES = ("startup", "preparation", "training", "evaluation", "recommendation", "memory", "growth", "roofline")
+NEED_CDS = {"training", "evaluation", "roofline"}
+
+
+def run(names: list[str]) -> None:
+    """Run benchmarks by name, in order, and write the page."""
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    started = time.monotonic()
+    try:
+        for number, name in enumerate(names, start=1):
+            print(
+                f"[{number}/{len(names)}] {name} ({time.monotonic() - started:.0f} s so far)",
+                file=sys.stderr,
+                flush=True,
+            )
+            if name in NEED_CDS and not CDS.exists():
+                print(f"{CDS}: no such file; {name} is left out", file=sys.stderr)
+                continue
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, check=True)
+    finally:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
+    write_page()
+    print(f"wrote docs/performance.md after {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:] or list(NAMES))

@@ -1,0 +1,26 @@
+"""Untrained networks for what costs the same whatever the weights are."""
+
+import torch
+
+from magnn.data.graph import item_graph
+from magnn.data.interactions import Histories, Interactions
+from magnn.data.split import split
+from magnn.model.config import ModelConfig
+from magnn.model.magnn import MAGNN
+from magnn.model.short_term import ItemGraph
+from magnn.recommender import Recommender
+from magnn.settings import Settings
+
+
+def untrained(histories: Histories, config: ModelConfig | None = None, *, graph: bool = True) -> MAGNN:
+    """A frozen network with random weights of a trained one's size, so that scores do not tie."""
+    config = config or ModelConfig(init_std=0.3)
+    torch.manual_seed(0)
+    counts = ItemGraph(item_graph(histories, config.graph_steps)) if graph else None
+    return MAGNN(config, histories.n_users, histories.n_items, counts).freeze()
+
+
+def recommender_of(events: Interactions, config: ModelConfig | None = None) -> Recommender:
+    """An untrained recommender on a log, with everything in the training part; its item states are zero."""
+    model = untrained(events.histories, config, graph=False)
+    return Recommender(model, split(events, "none"), Settings(model=model.config), 0, refit=False)

@@ -1,0 +1,112 @@
+"""docs/performance.md and its pictures, from results/*.json and nothing else."""
+
+import json
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+from benchmarks.measure import RESULTS, ROOT
+
+matplotlib.use("Agg")
+
+PAGE = ROOT / "docs" / "performance.md"
+PICTURES = ROOT / "docs" / "performance"
+TITLES = {
+    "startup": "Start",
+    "preparation": "From a log to the first training batch",
+    "training": "Training",
+    "evaluation": "Evaluation",
+    "recommendation": "Recommendation",
+    "memory": "Twenty million events",
+    "growth": "Growth",
+    "roofline": "How near the limit",
+}
+REFERENCE = "(`benchmarks/reference.py`), timed in turn with ours."
+WORDS = {
+    "preparation": (
+        "Reading, filtering, ordering, the split, the item graph, samples, and a batch of 4,096 with its negatives."
+    ),
+    "training": f"The plain step is the equations in PyTorch's own operations {REFERENCE}",
+    "evaluation": f"The plain way scores, masks, sorts and counts user by user {REFERENCE}",
+    "growth": "Generated logs (`benchmarks/logs.py`). A flat curve means that work grows as its input does.",
+    "roofline": (
+        "The limit is the time that the matrix products would take at the rate this machine reaches on a large one, and, "
+        "where named, that of reading what no cache holds. 1.00 would be the limit."
+    ),
+}
+INTRODUCTION = """# Performance
+
+Written by `make bench`. Medians of several runs, least and most beside them; each section says when, where and at which
+commit it was measured. The machine is shared: ratios, timed in turn in one call, say more than seconds do. Peak memory is
+that of the whole process.
+"""
+COLUMNS = ("what", "on", "median", "least to most", "aim", "peak memory", "plain takes")
+
+
+def write_page() -> None:
+    """Tables in the order of TITLES, and the growth curves as SVG."""
+    results = {name: json.loads(path.read_text()) for name in TITLES if (path := RESULTS / f"{name}.json").exists()}
+    aims = [row for result in results.values() for row in result["rows"] if row["reach"] is not None]
+    lines = [INTRODUCTION, *_table(aims)]
+    for name, result in results.items():
+        lines += ["", f"## {TITLES[name]}", ""]
+        if name in WORDS:
+            lines += [WORDS[name], ""]
+        if name in ("growth", "preparation"):
+            for picture in _pictures(name, result["rows"]):
+                lines += [f"![{picture}](performance/{picture}.svg)", ""]
+        lines += [*_table(result["rows"]), "", _provenance(name, result)]
+    PAGE.write_text("\n".join(lines) + "\n")
+
+
+def _provenance(name: str, result: dict[str, Any]) -> str:
+    versions = ", ".join(f"{package} {number}" for package, number in result["versions"].items())
+    where = f"{result['date']}, {result['machine']}, Python {result['python']}, {versions}, commit {result['commit']}"
+    return f"`python -m benchmarks {name}`: {where}."
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    head = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    return head + [_table_row(row) for row in rows]
+
+
+def _table_row(row: dict[str, Any]) -> str:
+    unit = row["unit"]
+    cells = [row["what"], row["size"], f"{_short(row['median'])} {unit}"]
+    cells.append(f"{_short(row['low'])} to {_short(row['high'])}" if row["runs"] > 1 else "one run")
+    cells.append("" if row["reach"] is None else f"{row['reach']:g} {unit}")
+    cells.append("" if row["peak_gib"] is None else f"{row['peak_gib']:.2f} GiB")
+    cells.append("" if row["ratio"] is None else f"{row['ratio']:.1f} times as long")
+    return "| " + " | ".join(cells) + " |"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _pictures(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    """One SVG for each x axis: time on the left, memory on the right."""
+    axes = {axis: [r for r in rows if r["what"].endswith(f", by {axis}")] for axis in ("events", "items")}
+    if name == "preparation":
+        axes = {"events": rows}
+    names = []
+    for axis, chosen in axes.items():
+        if not chosen:
+            continue
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+        curves: dict[str, list[dict[str, Any]]] = {}
+        for row in chosen:
+            curves.setdefault(f"{row['what'].removesuffix(f', by {axis}')} ({row['unit']})", []).append(row)
+        for (label, points), marker, style in zip(curves.items(), "osD^v", ("-", "--", ":", "-.", "-"), strict=False):
+            x = [point["x"] for point in points]
+            left.plot(x, [point["median"] for point in points], marker=marker, linestyle=style, label=label)
+            right.plot(x, [point["peak_gib"] for point in points], marker=marker, linestyle=style, label=label)
+        left.set(xscale="log", yscale="log", xlabel=axis, ylabel="time", title="Time")
+        right.set(xscale="log", xlabel=axis, ylabel="GiB", title="Peak memory of the process", ylim=(0, None))
+        left.legend(fontsize=8, frameon=False)
+        PICTURES.mkdir(exist_ok=True)
+        names.append(f"{name}-by-{axis}")
+        figure.savefig(PICTURES / f"{names[-1]}.svg", metadata={"Date": None})
+        plt.close(figure)
+    return names

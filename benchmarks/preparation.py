@@ -1,0 +1,74 @@
+"""From a log on disk to the first training batch, each time in a new process."""
+
+import json
+import time
+
+from benchmarks.logs import ML_20M, write_log
+from benchmarks.measure import SCRATCH, Row, in_new_process, main, row
+
+SIZES = {
+    "0.5": (3_500, 7_000, 500_000),
+    "2": (14_000, 12_000, 2_000_000),
+    "8": (55_000, 20_000, 8_000_000),
+    "20": ML_20M,
+}
+FIRST_BATCH = """
+import json, sys
+from benchmarks.preparation import first_batch
+print(json.dumps(first_batch(sys.argv[1])))
+"""
+REACH = {("csv", "20"): 30.0, ("parquet", "20"): 12.0}
+
+
+def first_batch(path: str) -> dict[str, float]:
+    """Seconds of each stage on the way to a batch and its negatives."""
+    import numpy as np
+
+    import magnn
+    from magnn.data.graph import item_graph
+    from magnn.data.windows import training_windows
+    from magnn.training.negatives import UnseenItems
+
+    stages: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def done(stage: str) -> None:
+        nonlocal clock
+        stages[stage], clock = time.perf_counter() - clock, time.perf_counter()
+
+    events = magnn.read_events(path)
+    done("read")
+    train = magnn.split(events, "paper").train
+    done("split")
+    item_graph(train)
+    done("graph")
+    windows, unseen = training_windows(train, 5, 20, 3), UnseenItems(train)
+    rng = np.random.default_rng(0)
+    batch = windows.batch(rng.integers(0, len(windows), 4096))
+    unseen.draw(batch.users_B, 3, rng)
+    done("samples")
+    return stages
+
+
+def run() -> list[Row]:
+    """All sizes once or more; the largest decides."""
+    rows = []
+    for million, size in SIZES.items():
+        for kind in ("parquet", "csv"):
+            path = SCRATCH / f"{million}M.{kind}"
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                write_log(path, *size)
+            results = [in_new_process(FIRST_BATCH, str(path)) for _ in range(3)]
+            totals = [sum(seconds for stage, seconds in r.items() if stage != "peak_gib") for r in results]
+            peak = max(r["peak_gib"] for r in results)
+            n_users, n_items, n_events = size
+            label = f"{n_events / 1e6:.1f} million events, {n_users:,} users, {n_items:,} items"
+            what = f"{kind.upper() if kind == 'csv' else 'Parquet'} to first batch"
+            rows.append(row(what, label, totals, reach=REACH.get((kind, million)), peak_gib=peak, x=n_events))
+            print(label, kind, json.dumps(results[-1]), flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    main("preparation", run)

@@ -1,0 +1,58 @@
+"""Recommendation: lists for everybody, to Parquet; and for one user, in process."""
+
+import time
+
+import numpy as np
+import torch
+
+from benchmarks.logs import ML_20M, make_log
+from benchmarks.measure import SCRATCH, Row, main, peak_gib, row, timed
+from benchmarks.models import recommender_of
+from magnn.model.config import ModelConfig
+from magnn.recommender import Recommender
+
+CALLS = 1000
+
+
+def run() -> list[Row]:
+    """Everybody first: the memory of the process is then that of its largest work."""
+    return [everybody(), *one_user(35_118, 50, reach=1.5), *one_user(1_000_000, 64, reach=25.0)]
+
+
+def everybody() -> Row:
+    """Lists of 100 for each user of a log of the size of MovieLens-20M, to a file."""
+    n_users, n_items, n_events = ML_20M
+    recommender = recommender_of(make_log(*ML_20M))
+    SCRATCH.mkdir(exist_ok=True)
+    path = SCRATCH / "lists.parquet"
+    size = f"{n_users:,} users, {n_items:,} items, {n_events / 1e6:.0f} million events"
+    values = timed(lambda: recommender.recommend_all(path, k=100), 3, warm_up=0)
+    return row("lists of 100 for every user, to Parquet", size, values, reach=25.0, peak_gib=peak_gib())
+
+
+def one_user(n_items: int, dim: int, reach: float) -> list[Row]:
+    """The latency of one list, and of what it cannot do without: reading Q."""
+    log = make_log(20_000, n_items, 1_000_000)
+    recommender = recommender_of(log, ModelConfig(dim=dim, init_std=0.3))
+    users = np.random.default_rng(0).integers(1, log.n_users + 1, CALLS + 20).tolist()
+    calls = [one_call(recommender, user) for user in users][20:]
+    size = f"{n_items:,} items, d = {dim}"
+    low, middle, high = (np.quantile(calls, [0.01, 0.5, 0.99]) * 1e3).tolist()
+    what = "top 10 of one user, in process (median; 1st and 99th percentile)"
+    table, vector = recommender.model.items.detach(), torch.randn(dim)
+    return [
+        Row(what, size, "ms", middle, low, high, CALLS, reach=reach, peak_gib=peak_gib()),
+        row("reading Q once (its sum)", size, timed(table.sum, 50), "ms", scale=1e3),
+        row("the matrix-vector product alone", size, timed(lambda: table @ vector, 50), "ms", scale=1e3),
+    ]
+
+
+def one_call(recommender: Recommender, user: int) -> float:
+    """Seconds of one recommendation."""
+    started = time.perf_counter()
+    recommender.recommend(user, k=10)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main("recommendation", run)

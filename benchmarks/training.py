@@ -1,0 +1,73 @@
+"""Training: an epoch on Amazon CDs, and a step beside the plain one, in turn."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+import magnn
+from benchmarks import reference
+from benchmarks.measure import CDS, Row, in_turn, main, peak_gib, row
+from magnn.data.graph import item_graph
+from magnn.data.interactions import Histories
+from magnn.data.windows import training_windows
+from magnn.model.magnn import MAGNN
+from magnn.model.short_term import ItemGraph
+from magnn.settings import make_settings
+from magnn.training.negatives import UnseenItems
+from magnn.training.trainer import batch_loss, make_optimizer
+
+EPOCHS = 4
+
+
+def step_maker(train: Histories) -> tuple[Callable[[], None], Callable[[], None], int]:
+    """Functions that make one step each, ours and plain, on fresh models; and the batch size."""
+    settings = make_settings("paper")
+    shape, config = settings.model, settings.training
+    windows = training_windows(train, shape.short_window, shape.long_window, config.targets)
+    unseen, rng = UnseenItems(train), np.random.default_rng(0)
+    size = config.batch_of(len(windows))
+
+    def maker(plain: bool) -> Callable[[], None]:
+        torch.manual_seed(0)
+        graph = ItemGraph(item_graph(train, shape.graph_steps))
+        model = MAGNN(shape, train.n_users, train.n_items, graph)
+        adjacency = reference.adjacency(train, shape.graph_steps) if plain else None
+        optimizer = (
+            torch.optim.Adam(model.parameters(), lr=1e-3) if plain else make_optimizer(model, config, len(windows))
+        )
+
+        def step() -> None:
+            batch = windows.batch(rng.integers(0, len(windows), size))
+            negatives = unseen.draw(batch.users_B, config.targets, rng)
+            optimizer.zero_grad()
+            if adjacency is not None:
+                loss = reference.batch_loss(model, adjacency, batch, negatives, config)
+            else:
+                loss = batch_loss(model, batch, negatives, config)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+
+        return step
+
+    return maker(plain=False), maker(plain=True), size
+
+
+def run() -> list[Row]:
+    """Epochs of a real fit, then steps in turn."""
+    split = magnn.split(magnn.read_events(CDS), "paper")
+    size = f"Amazon CDs: {split.events.n_users:,} users, {split.events.n_items:,} items"
+    logs = magnn.fit(split, preset="paper", epochs=EPOCHS, refit=False).logs
+    rows = [
+        row("one epoch, preset `paper`", size, [log.train_seconds for log in logs], reach=3.0, peak_gib=peak_gib()),
+    ]
+    ours, plain, batch = step_maker(split.train)
+    fast, slow = in_turn(ours, plain, runs=9)
+    ratio = float(np.median(np.array(slow) / fast))
+    rows.append(row(f"one step of {batch:,} samples", size, fast, "ms", scale=1e3, ratio=ratio))
+    rows.append(row(f"one plain step of {batch:,} samples", size, slow, "ms", scale=1e3))
+    return rows
+
+
+if __name__ == "__main__":
+    main("training", run)
