@@ -89,8 +89,10 @@ def lengths_of(n_users: int, n_items: int, n_events: int, rng: np.random.Generat
     Raises:
         ValueError: there cannot be so many, or so few.
     """
-    if not LEAST * n_users <= n_events <= n_users * n_items // 4:
-        raise ValueError(f"{n_events:,} events are not {LEAST} to {n_items // 4:,} for each of {n_users:,} users")
+    if not LEAST * n_users < n_events <= n_users * n_items // 4:
+        raise ValueError(
+            f"{n_events:,} events are not more than {LEAST} and at most N / 4 a user ({n_users:,}, N {n_items:,})"
+        )
     share = rng.lognormal(sigma=1.2, size=n_users)
     for _ in range(20):  # what the longest cannot hold goes to the others
         share = np.minimum(share * (n_events - LEAST * n_users) / share.sum(), n_items - LEAST - 1)

@@ -171,6 +171,16 @@ def test_events_stand_by_user_then_time_then_place_in_the_log(rows: list[Row]) -
     assert flat(read_events(frame_of(rows), repeats="all")) == expected
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1e11)), min_size=2, max_size=30), st.booleans())
+def test_times_keep_every_digit_in_the_order_of_events(rows: list[tuple[int, float]], grouped: bool) -> None:
+    rows = sorted(rows, key=lambda row: row[0]) if grouped else rows
+    log = pl.DataFrame({"user": [*(row[0] for row in rows), 9], "item": range(len(rows) + 1)})
+    times = [*(row[1] for row in rows), 0.0]
+    expected = sorted(zip(log["user"], log["item"], times, strict=True), key=lambda event: (event[0], event[2]))
+    assert flat(read_events(log.with_columns(time=pl.Series(times)))) == expected
+
+
 def naive_filters(
     rows: list[Row], min_rating: float | None, repeats: str, users: int, items: int, k_core: bool
 ) -> tuple[list[Row], dict[str, int]]:

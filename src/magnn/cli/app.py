@@ -135,12 +135,14 @@ def fit(
     parts = split_events(log, split.value)
     console.describe_split(parts)
 
+    from magnn.cli.memory import keep_freed_memory
     from magnn.fitting import discard_checkpoints
     from magnn.fitting import fit as fit_model
 
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
     if resume and not checkpoints.exists():
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
+    keep_freed_memory()
     try:
         with console.training_bar() as progress:
             recommender = fit_model(

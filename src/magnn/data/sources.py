@@ -1,78 +1,166 @@
-"""From any supported source to one raw polars frame, and from a row of that frame back to its place in the source."""
+"""From any supported source to raw columns, read when asked for; and from a row back to its place in the source."""
 
-import csv
-import gzip
-import io
-import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
 
+from magnn.data.columns import listed
+from magnn.data.databases import read_database
+from magnn.data.files import files_of, first_line, kind_of, line_of_row, problem_with, separator_of
 from magnn.errors import InputError
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
+PROBE = 1_000  # rows in which most columns show what they do not hold
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+UNREADABLE = (PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError)
 
-SEPARATORS = ",\t;|"
-TAB_SUFFIXES = {".tsv", ".inter", ".item"}  # .inter and .item: RecBole's tab-separated files
-TEXT_SUFFIXES = {".csv", ".txt", *TAB_SUFFIXES}
-JSON_SUFFIXES = {".jsonl", ".ndjson"}
-PARQUET_SUFFIXES = {".parquet", ".pq"}
+Form = Callable[[pl.Expr], pl.Expr]  # text -> values, null where the text is none
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, or a table in memory.
+
+    Attributes:
+        name: for messages.
+        table: not yet read where it is a CSV or Parquet file.
+        schema: its columns and their types.
+        path: of the file.
+        in_lines: whether it is a text file, in which a row has a line.
+    """
+
+    name: str
+    table: pl.LazyFrame
+    schema: pl.Schema
+    path: Path | None = None
+    in_lines: bool = False
+
+    @property
+    def rows(self) -> pl.LazyFrame:
+        """The table without blank lines, which come as rows of nulls."""
+        return self.table.filter(~_blank()) if self.in_lines else self.table
+
+    def collect(self, forms: Mapping[str, Sequence[Form]], limit: int | None = None) -> pl.DataFrame:
+        """The columns named, text in the first of its forms, of the first `limit` rows."""
+        columns = [
+            some[0](pl.col(name).cast(pl.String)).alias(name) if some and self.schema[name] in TEXT else pl.col(name)
+            for name, some in forms.items()
+        ]
+        rows = self.rows if limit is None else self.rows.head(limit)
+        try:
+            return rows.select(columns).collect(engine="streaming")
+        except UNREADABLE as error:
+            if self.path is None:
+                raise
+            raise InputError(problem_with(self.path, error)) from error
+
+    def place(self, row: int) -> str:
+        """Where row `row` (0-based) of `rows` stands, as a person would look for it."""
+        if self.path is None or not self.in_lines:
+            return f"{self.name}, row {row + 1}"
+        row = int(self.table.select(~_blank()).collect().to_series().arg_true()[row])
+        line = line_of_row(self.path, row)
+        return f"{self.name}, row {row + 1}" if line is None else f"{self.name}, line {line}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A raw table and what an error message needs to point into it."""
+    """A raw table in one or several parts, one after the other."""
 
-    frame: pl.DataFrame
     name: str
-    csv_path: Path | None = None
+    parts: tuple[Part, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the first part; others may have more, and in another order."""
+        return self.parts[0].schema.names()
+
+    def read(self, forms: Mapping[str, Sequence[Form]]) -> pl.DataFrame:
+        """The columns named in `forms`, and no others.
+
+        Text comes in the first of its column's forms that leaves no null in the column, and as it stands where none
+        does. A form is applied while a file is read, so that the text of numbers and dates never is in memory as a whole.
+
+        Raises:
+            InputError: there are no rows, a part cannot be read, lacks a column, or has it in another type.
+        """
+        for part in self.parts:
+            missing = [name for name in forms if name not in part.schema]
+            if missing:
+                raise InputError(
+                    f"{part.name} has no column {missing[0]!r}, unlike {self.parts[0].name}; "
+                    f"its columns are {listed(part.schema.names())}"
+                )
+        left = {
+            name: list(some) if any(part.schema[name] in TEXT for part in self.parts) else []
+            for name, some in forms.items()
+        }
+        # The first rows refute most forms at little cost; what they let pass, all rows must.
+        while _refuted(left, self.parts[0].collect(left, PROBE)) or _refuted(left, frame := self._collect(left)):
+            pass
+        if frame.height == 0:
+            raise InputError(f"{self.name} has no rows")
+        return frame
 
     def place(self, row: int) -> str:
-        """Where row `row` (0-based) of the frame stands, as a person would look for it."""
-        line = _line_of_row(self.csv_path, row) if self.csv_path else None
-        return f"{self.name}, row {row + 1}" if line is None else f"{self.name}, line {line}"
+        """Where row `row` (0-based) of what `read` gave stands: its file, and its line or row in there."""
+        *before, last = self.parts
+        for part in before:  # counted on the way to an error only
+            height = part.rows.select(pl.len()).collect().item()
+            if row < height:
+                return part.place(row)
+            row -= height
+        return last.place(row)
+
+    def _collect(self, forms: Mapping[str, Sequence[Form]]) -> pl.DataFrame:
+        frames = [part.collect(forms) for part in self.parts]
+        try:
+            return pl.concat(frames, how="vertical_relaxed")
+        except PolarsError as error:
+            raise InputError(
+                f"{self.name}: the files cannot be joined: {first_line(error)}; give each column one type"
+            ) from error
 
 
 def open_source(source: Any, query: str | None = None) -> Source:
-    """Read a path, a database URL with a query, a polars or pandas frame, or an Arrow table, untyped where the format is.
+    """Open a path, a pattern or list of paths, a database URL with a query, a polars or pandas frame, or an Arrow table.
 
-    Text formats give string columns: what is an id and what a number is decided by the reader of the events, not by a
-    guess at the first rows.
+    Text files have columns of text: what is an id and what a number is decided by who reads them, not by a guess at the
+    first rows. CSV and Parquet files are read column by column when asked; other sources are in memory from here on.
 
     Raises:
         InputError: the source is missing, empty, unreadable, truncated, not UTF-8, or of no supported kind.
     """
     if isinstance(source, str) and "://" in source:
-        return _not_empty(_read_database(source, query))
+        return _in_memory(*read_database(source, query))
     if query is not None:
         given = repr(source) if isinstance(source, str) else type(source).__name__
         raise InputError(f"a query needs a database URL such as sqlite:///shop.db, not {given}")
     if isinstance(source, (str, Path)):
-        return _not_empty(_read_file(Path(source)))
+        return _in_files([source])
+    if isinstance(source, (list, tuple)) and source and all(isinstance(one, (str, Path)) for one in source):
+        return _in_files(source)
     if isinstance(source, pl.LazyFrame):
         try:
-            source = source.collect()
+            source = source.collect(engine="streaming")
         except (PolarsError, OSError) as error:
-            raise InputError(f"the lazy frame cannot be collected: {_first_line(error)}") from error
+            raise InputError(f"the lazy frame cannot be collected: {first_line(error)}") from error
     if isinstance(source, pl.DataFrame):
-        return _not_empty(Source(source, "the data frame"))
+        return _in_memory("the data frame", source)
     if hasattr(source, "__arrow_c_stream__"):  # Arrow tables, and pandas frames: neither library is imported here
         try:
-            return _not_empty(Source(pl.DataFrame(source), "the table"))
+            return _in_memory("the table", pl.DataFrame(source))
         except ImportError as error:
             raise InputError(
-                f"this data frame cannot be converted: {_first_line(error)}; pip install pyarrow"
+                f"this data frame cannot be converted: {first_line(error)}; pip install pyarrow"
             ) from error
         except (ValueError, TypeError, PolarsError) as error:  # Arrow's own errors are Value- and TypeErrors
             raise InputError(
-                f"this data frame cannot be converted: {_first_line(error)}; give each column one type and its own name"
+                f"this data frame cannot be converted: {first_line(error)}; give each column one type and its own name"
             ) from error
     raise InputError(
         f"cannot read events from {type(source).__name__}; give a path, a database URL and query, "
@@ -80,157 +168,45 @@ def open_source(source: Any, query: str | None = None) -> Source:
     )
 
 
-def _read_file(path: Path) -> Source:
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; give one file")
-    suffixes = [s.lower() for s in path.suffixes]
-    packed = bool(suffixes) and suffixes[-1] == ".gz"
-    kind = (suffixes[:-1] if packed else suffixes)[-1:]
-    suffix = kind[0] if kind else ""
-    if suffix not in TEXT_SUFFIXES | JSON_SUFFIXES | PARQUET_SUFFIXES or (packed and suffix not in TEXT_SUFFIXES):
-        raise InputError(f"{path}: unknown kind of file; supported are .csv, .csv.gz, .tsv, .parquet and .jsonl")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty")
-    try:
-        # One file is meant, even where its name holds the * or [ of a pattern.
-        if suffix in PARQUET_SUFFIXES:
-            return Source(pl.read_parquet(path, glob=False), str(path))
-        if suffix in JSON_SUFFIXES:
-            with path.open("rb") as file:
-                return Source(pl.read_ndjson(file, infer_schema_length=None), str(path))
-        frame = pl.read_csv(path, separator=_separator(path), infer_schema=False, glob=False)
-        return Source(frame, str(path), csv_path=path)
-    except (PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(_reading_problem(path, packed, error)) from error
+def _in_memory(name: str, frame: pl.DataFrame) -> Source:
+    if frame.height == 0:
+        raise InputError(f"{name} has no rows")
+    return Source(name, (Part(name, frame.lazy(), frame.schema),))
 
 
-def _separator(path: Path) -> str:
-    with _open_bytes(path) as file:
-        header = next((line for line in file if line.strip()), b"")  # blank lines before it do not count
-    return max(SEPARATORS, key=header.decode("utf-8").count)
-
-
-def _open_bytes(path: Path) -> "IO[bytes] | gzip.GzipFile":
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _read_database(url: str, query: str | None) -> Source:
-    try:
-        import sqlalchemy
-    except ImportError as error:
-        raise InputError("reading from a database needs SQLAlchemy: pip install 'magnn[database]'") from error
-    if query is None:
-        raise InputError("a database URL needs a query that selects user, item and time columns (--query)")
-    engine = _engine(url)
-    # Passwords also come in the part behind the "?" (odbc_connect), so that is not shown at all.
-    name = engine.url.set(query={}).render_as_string(hide_password=True)
-    try:
-        with engine.connect() as connection:
-            return Source(pl.read_database(query, connection, infer_schema_length=None), name)
-    except (sqlalchemy.exc.SQLAlchemyError, PolarsError) as error:
-        raise InputError(f"{name}: the query failed: {_first_line(error)}") from error
-    except AttributeError as error:  # how polars meets a statement that returns nothing
-        raise InputError(f"{name}: the query returns no rows; give a SELECT") from error
-    finally:
-        engine.dispose()
-
-
-def _engine(url: str) -> "Engine":
-    import sqlalchemy
-
-    try:
-        engine = sqlalchemy.create_engine(url)
-    except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
-        raise InputError(
-            f"the database URL needs a driver that is not here: {_first_line(error)}; install it"
-        ) from error
-    except (sqlalchemy.exc.ArgumentError, ValueError):
-        engine = None  # the message may quote a piece of the password, so it is dropped, chain and all
-    if engine is None or "@" in (engine.url.host or ""):
-        raise InputError(
-            "the database URL cannot be read; write dialect://user:password@host:port/database, "
-            "with @, : and / in the password as %40, %3A and %2F"
-        )
-    return engine
-
-
-def _not_empty(source: Source) -> Source:
-    if source.frame.height == 0:
-        raise InputError(f"{source.name} has no rows")
-    return source
-
-
-def _reading_problem(path: Path, packed: bool, error: Exception) -> str:
-    text = _first_line(error)
-    if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
-        return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
-    known = ""
-    if path.suffix.lower() in JSON_SUFFIXES:
-        known = _not_json_at(path)
-    elif "more fields" in text:  # polars does not say where
-        known = _too_wide_at(path)
-    if known:
-        return f"{path}{known}"
-    if packed:
-        return f"{path}: damaged or truncated gzip ({text}); fetch or compress it again"
-    return f"{path}: cannot be read ({text}); it may be damaged or truncated"
-
-
-def _not_utf8_at(path: Path) -> str:
-    with _open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return f", line {number}"
-    return ""
-
-
-def _not_json_at(path: Path) -> str:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                good = not line.strip() or isinstance(json.loads(line), dict)
-            except ValueError:
-                good = False
-            if not good:
-                return f", line {number}: not a JSON object; write one object on each line"
-    return ""
-
-
-def _too_wide_at(path: Path) -> str:
-    records = _records(path)
-    _, header = next(records, (0, []))
-    for line, fields in records:
-        if len(fields) > len(header):
-            return (
-                f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
+def _in_files(given: Sequence[str | Path]) -> Source:
+    paths = [path for one in given for path in files_of(one)]
+    for path in paths:
+        if kind_of(path) != kind_of(paths[0]):
+            raise InputError(
+                f"{path} is of another kind than {paths[0]}; files that are read as one must be of one kind"
             )
-    return ""
+    name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
+    return Source(name, tuple(_in_file(path) for path in paths))
 
 
-def _line_of_row(path: Path, row: int) -> int | None:
-    """Line where data row `row` begins; read again on the way to an error only, since quoted fields hold line breaks."""
-    line, _ = next(islice(_records(path), row + 1, None), (None, None))
-    return line
+def _in_file(path: Path) -> Part:
+    kind = kind_of(path)
+    try:
+        if kind == "parquet":
+            table = pl.scan_parquet(path, glob=False)
+        elif kind == "json":
+            with path.open("rb") as file:
+                table = pl.read_ndjson(file, infer_schema_length=None).lazy()
+        else:
+            table = pl.scan_csv(path, separator=separator_of(path), infer_schema=False, glob=False)
+        return Part(str(path), table, table.collect_schema(), path, in_lines=kind == "text")
+    except UNREADABLE as error:
+        raise InputError(problem_with(path, error)) from error
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line where it begins, fields) of the header and each row, as far as the csv module can read."""
-    with io.TextIOWrapper(_open_bytes(path), "utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=_separator(path))
-        begins, started = 1, False
-        try:
-            for fields in reader:
-                started = started or bool(fields)
-                if started:
-                    yield begins, fields
-                begins = reader.line_num + 1
-        except csv.Error:  # a field of more than 128 KiB, most often an open quote
-            return
+def _blank() -> pl.Expr:
+    return pl.all_horizontal(pl.all().is_null())
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _refuted(forms: dict[str, list[Form]], frame: pl.DataFrame) -> bool:
+    """Takes from each column of `frame` that has a null the form it came in; whether there was any."""
+    wrong = [some for name, some in forms.items() if some and frame[name].has_nulls()]
+    for some in wrong:
+        del some[0]
+    return bool(wrong)

@@ -38,10 +38,12 @@ class Split:
         histories = self.events.histories
         if len(self.part) != self.events.n_events:
             raise InputError(f"the split has {len(self.part):,} parts for {self.events.n_events:,} events")
-        if not np.isin(self.part, (TRAIN, VALID, TEST)).all():
+        if (self.part > TEST).any():
             raise InputError(f"the split has a part {self.part.max()}; parts are 0 (train), 1 (valid) and 2 (test)")
-        same_user = np.diff(histories.users) == 0
-        if (np.diff(self.part.astype(np.int8))[same_user] < 0).any():
+        back = self.part[1:] < self.part[:-1]
+        begins = histories.offsets[(histories.offsets > 0) & (histories.offsets < len(self.part))]
+        back[begins - 1] = False  # from one user to the next
+        if back.any():
             raise InputError("the split puts a held-out event before a training event of the same user")
 
     @property
@@ -100,10 +102,9 @@ def split(events: Interactions, protocol: Protocol = "paper") -> Split:
         n_valid = np.minimum(1, lengths - n_test - 1)
     else:
         n_test = n_valid = np.zeros_like(lengths)
-    from_end = np.repeat(events.histories.offsets[1:], lengths) - np.arange(events.n_events)
-    part = np.where(from_end <= np.repeat(n_test, lengths), TEST, TRAIN)
-    part[(part == TRAIN) & (from_end <= np.repeat(n_test + n_valid, lengths))] = VALID
-    return Split(events, protocol, part.astype(np.uint8))
+    parts = np.tile(np.array([TRAIN, VALID, TEST], np.uint8), len(lengths))
+    in_each = np.stack([lengths - n_valid - n_test, n_valid, n_test], axis=1)
+    return Split(events, protocol, np.repeat(parts, in_each.ravel()))
 
 
 def _ceil_share(lengths: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:

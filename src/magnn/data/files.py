@@ -1,0 +1,147 @@
+"""Which files are meant, of which kind they are, and what is wrong with one, at which line."""
+
+import csv
+import glob
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Literal
+
+from magnn.errors import InputError
+
+Kind = Literal["text", "json", "parquet"]
+
+SEPARATORS = ",\t;|"
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys((".csv", ".txt", ".tsv", ".inter", ".item"), "text"),  # .inter and .item: RecBole's, with tabs
+    **dict.fromkeys((".jsonl", ".ndjson"), "json"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+}
+
+
+def files_of(given: str | Path) -> list[Path]:
+    """The file of that name or, where there is none, the files that match it as a pattern, sorted by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if Path(given).exists():  # one file is meant, even where its name holds the * or [ of a pattern
+        return [Path(given)]
+    if not glob.has_magic(str(given)):
+        raise InputError(f"{given}: no such file")
+    # Unlike Path.glob it leaves hidden files out, as a shell does.
+    found = sorted(path for path in map(Path, glob.glob(str(given), recursive=True)) if path.is_file())  # noqa: PTH207
+    if not found:
+        raise InputError(f"{given}: no file matches this pattern; see what is there, and quote the pattern in a shell")
+    return found
+
+
+def kind_of(path: Path) -> Kind:
+    """How to read a file, by its name.
+
+    Raises:
+        InputError: it is a directory, empty, or of no supported kind.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; give a file, or a pattern such as '{path}/*.parquet'")
+    *others, last = ["", *(suffix.lower() for suffix in path.suffixes)]
+    kind = KINDS.get(others[-1] if last == ".gz" else last)
+    if kind is None or (last == ".gz" and kind != "text"):
+        raise InputError(f"{path}: unknown kind of file; supported are .csv, .csv.gz, .tsv, .parquet and .jsonl")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty")
+    return kind
+
+
+def separator_of(path: Path) -> str:
+    """What separates the fields of a text file, judged by its header."""
+    with _open_bytes(path) as file:
+        header = next((line for line in file if line.strip()), b"")  # blank lines before it do not count
+    return max(SEPARATORS, key=header.decode("utf-8").count)
+
+
+def problem_with(path: Path, error: Exception) -> str:
+    """One line on a file whose reading ended in `error`: the place, as far as it can be found, and a remedy."""
+    text = first_line(error)
+    if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
+        return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
+    known = ""
+    if kind_of(path) == "json":
+        known = _not_json_at(path)
+    elif "more fields" in text:  # polars does not say where
+        known = _too_wide_at(path)
+    if known:
+        return f"{path}{known}"
+    if _is_packed(path):
+        return f"{path}: damaged or truncated gzip ({text}); fetch or compress it again"
+    return f"{path}: cannot be read ({text}); it may be damaged or truncated"
+
+
+def line_of_row(path: Path, row: int) -> int | None:
+    """Line where data row `row` begins; read again on the way to an error only, since quoted fields hold line breaks."""
+    line, _ = next(islice(_records(path), row + 1, None), (None, None))
+    return line
+
+
+def first_line(error: Exception) -> str:
+    """An error's message, cut to one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _open_bytes(path: Path) -> "IO[bytes] | gzip.GzipFile":
+    return gzip.open(path, "rb") if _is_packed(path) else path.open("rb")
+
+
+def _not_utf8_at(path: Path) -> str:
+    with _open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return f", line {number}"
+    return ""
+
+
+def _not_json_at(path: Path) -> str:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                good = not line.strip() or isinstance(json.loads(line), dict)
+            except ValueError:
+                good = False
+            if not good:
+                return f", line {number}: not a JSON object; write one object on each line"
+    return ""
+
+
+def _too_wide_at(path: Path) -> str:
+    records = _records(path)
+    _, header = next(records, (0, []))
+    for line, fields in records:
+        if len(fields) > len(header):
+            return (
+                f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
+            )
+    return ""
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields (line where it begins, fields) of the header and each row, as far as the csv module can read."""
+    with io.TextIOWrapper(_open_bytes(path), "utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=separator_of(path))
+        begins, started = 1, False
+        try:
+            for fields in reader:
+                started = started or bool(fields)
+                if started:
+                    yield begins, fields
+                begins = reader.line_num + 1
+        except csv.Error:  # a field of more than 128 KiB, most often an open quote
+            return
