@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from magnn.model.kernels import sum_rows
 
-GROUP = 1024  # samples whose histories are read at once
+GROUP = 512  # samples whose histories are read at once
 
 
 class HistoryQuery(nn.Module):
@@ -94,6 +94,7 @@ class _Read(torch.autograd.Function):
         sizes = [group.numel() for group in groups]
         items_XD = input_ND.index_select(0, index_X)
         result_BD = torch.empty_like(wanted_BD)
+        buffer_BAD = items_XD.new_empty(len(groups[0]), len(to_heads_AD), dim)
         saved = []
         for group_BH, flat_XD, wanted_GD, result_GD in zip(
             groups,
@@ -111,10 +112,8 @@ class _Read(torch.autograd.Function):
             share_BHA = logits_BHA.softmax(dim=1)
             if length == 0 or group_BH[-1, -1] == padding:  # a softmax over nothing is 0 / 0
                 share_BHA.nan_to_num_(0)
-            read_BAD = items_BHD.new_empty(n, len(to_heads_AD), dim)
-            torch.baddbmm(read_BAD, share_BHA.transpose(1, 2), items_BHD, beta=0, alpha=2, out=read_BAD).sigmoid_()
-            torch.mean(read_BAD, dim=1, out=result_GD).mul_(2).sub_(1)
-            saved += [hidden_BHD, share_BHA, read_BAD]
+            torch.mean(_half_read(share_BHA, items_BHD, buffer_BAD), dim=1, out=result_GD).mul_(2).sub_(1)
+            saved += [hidden_BHD, share_BHA]
         ctx.n_rows, ctx.padding, ctx.shapes, ctx.sizes = len(input_ND), padding, [g.shape for g in groups], sizes
         ctx.save_for_backward(order_B, index_X, items_XD, from_items_DD, to_heads_AD, *saved)
         return torch.empty_like(result_BD).index_copy_(0, order_B, result_BD)
@@ -125,16 +124,20 @@ class _Read(torch.autograd.Function):
         ordered_BD = gradients[0][order_B]
         to_items_XD, to_wanted_BD = torch.empty_like(items_XD), torch.empty_like(ordered_BD)
         to_from_items, to_to_heads = torch.zeros_like(from_items_DD), torch.zeros_like(to_heads_AD)
+        buffer_BAD = items_XD.new_empty(ctx.shapes[0][0], len(to_heads_AD), items_XD.shape[1])
+        to_buffer_BAD = torch.empty_like(buffer_BAD)
         first = 0
         for number, (shape, flat_XD, to_flat_XD) in enumerate(
             zip(ctx.shapes, torch.split(items_XD, ctx.sizes), torch.split(to_items_XD, ctx.sizes), strict=True)
         ):
-            hidden_BHD, share_BHA, read_BAD = saved[3 * number : 3 * number + 3]
+            hidden_BHD, share_BHA = saved[2 * number : 2 * number + 2]
             rows = slice(first, first + shape[0])
             first += shape[0]
             items_BHD, to_items_BHD = (x.view(*shape, items_XD.shape[1]) for x in (flat_XD, to_flat_XD))
+            read_BAD = _half_read(share_BHA, items_BHD, buffer_BAD)  # again: cheaper than to keep it for so long
             upstream_BAD = (ordered_BD[rows] * (4 / len(to_heads_AD))).unsqueeze(1).expand_as(read_BAD)
-            to_read_BAD = torch.ops.aten.sigmoid_backward(upstream_BAD, read_BAD)
+            to_read_BAD = to_buffer_BAD[: len(read_BAD)]
+            torch.ops.aten.sigmoid_backward.grad_input(upstream_BAD, read_BAD, grad_input=to_read_BAD)
             to_share_BHA = torch.bmm(items_BHD, to_read_BAD.transpose(1, 2))
             torch.bmm(share_BHA, to_read_BAD, out=to_items_BHD)
             to_logits_XA = torch.ops.aten._softmax_backward_data(to_share_BHA, share_BHA, 1, share_BHA.dtype).flatten(
@@ -148,6 +151,12 @@ class _Read(torch.autograd.Function):
         to_input_ND = sum_rows(to_items_XD, index_X, ctx.n_rows, ctx.padding)
         to_wanted_BD = torch.empty_like(to_wanted_BD).index_copy_(0, order_B, to_wanted_BD)
         return to_input_ND, None, None, to_wanted_BD, to_from_items, to_to_heads
+
+
+def _half_read(share_BHA: Tensor, items_BHD: Tensor, buffer_BAD: Tensor) -> Tensor:
+    """sigmoid(2 S X), in the first rows of the buffer."""
+    read_BAD = buffer_BAD[: len(share_BHA)]
+    return torch.baddbmm(read_BAD, share_BHA.transpose(1, 2), items_BHD, beta=0, alpha=2, out=read_BAD).sigmoid_()
 
 
 def _group_size(input_ND: Tensor) -> int:
