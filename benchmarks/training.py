@@ -63,7 +63,8 @@ def run() -> list[Row]:
     split = magnn.split(magnn.read_events(CDS), "paper")
     size = f"Amazon CDs: {split.events.n_users:,} users, {split.events.n_items:,} items"
     with TemporaryDirectory() as folder:
-        command = [Path(sys.executable).with_name("magnn"), "fit", CDS, "-o", f"{folder}/model", "--preset", "paper"]
+        magnn_command = str(Path(sys.executable).with_name("magnn"))
+        command = [magnn_command, "fit", str(CDS), "-o", f"{folder}/model", "--preset", "paper"]
         subprocess.run([*command, "--no-refit", "--epochs", str(EPOCHS)], check=True)
         logs = (Path(folder) / "model" / "training.jsonl").read_text().splitlines()
     epochs = [json.loads(line)["train_seconds"] for line in logs]

@@ -48,6 +48,13 @@ class Histories:
         """User number of each event, (events,)."""
         return np.repeat(np.arange(self.n_users, dtype=np.int32), self.lengths)
 
+    @property
+    def distinct_pairs(self) -> NDArray[np.int64]:
+        """Every (user, item) that occurs as user * n_items + item, ascending and once."""
+        # np.unique hashes since NumPy 2.3, which takes ten times as long as sorting.
+        keys = np.sort(self.users.astype(np.int64) * self.n_items + self.items)
+        return keys[np.diff(keys, prepend=-1) != 0]
+
     def of(self, user: int) -> NDArray[np.int32]:
         """Item numbers of one user, oldest first."""
         return self.items[self.offsets[user] : self.offsets[user + 1]]

@@ -65,5 +65,4 @@ def evaluate_scorer(
 
 
 def _distinct_per_user(histories: Histories) -> NDArray[np.int64]:
-    keys = np.unique(histories.users.astype(np.int64) * histories.n_items + histories.items)
-    return np.bincount(keys // histories.n_items, minlength=histories.n_users)
+    return np.bincount(histories.distinct_pairs // histories.n_items, minlength=histories.n_users)

@@ -23,7 +23,7 @@ class UnseenItems:
 
     def __init__(self, histories: Histories) -> None:
         n_items = histories.n_items
-        seen = np.unique(histories.users.astype(np.int64) * n_items + histories.items)
+        seen = histories.distinct_pairs
         user, item = seen // n_items, seen % n_items
         self.n_items = n_items
         self.n_seen_U = np.bincount(user, minlength=histories.n_users)
