@@ -97,8 +97,9 @@ def in_new_process(code: str, *arguments: str) -> dict[str, float]:
 
 def about() -> dict[str, Any]:
     """Where and when: machine, versions, commit, date."""
-    git = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    commit = _git("rev-parse", "--short", "HEAD")
+    if _git("status", "--porcelain", "--", "src", "benchmarks", ":!benchmarks/results"):
+        commit += "-dirty"
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
@@ -106,6 +107,10 @@ def about() -> dict[str, Any]:
         "versions": {name: version(name) for name in ("magnn", "torch", "numpy", "scipy", "polars")},
         "commit": commit,
     }
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:

@@ -64,7 +64,8 @@ def fit(
     events: Annotated[
         str,
         typer.Argument(
-            metavar="EVENTS", help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, or a database URL with --query."
+            metavar="EVENTS",
+            help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, a quoted pattern of several files, or a database URL with --query.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Directory to write the model to.")],
