@@ -65,7 +65,8 @@ def fit(
         str,
         typer.Argument(
             metavar="EVENTS",
-            help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, a quoted pattern of several files, or a database URL with --query.",
+            help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, a quoted pattern of several files, "
+            "or a database URL with --query.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Directory to write the model to.")],
