@@ -32,7 +32,7 @@ WORDS = {
     "evaluation": f"The plain way scores, masks, sorts and counts user by user {REFERENCE}",
     "growth": (
         "Generated logs (`benchmarks/logs.py`). A flat curve means that work grows as its input does. Two things do not "
-        "stay flat, as they must: a step smooths and updates the whole catalogue, and so costs more for a thousand samples the "
+        "stay flat, as they must: a step smooths and updates the whole catalogue, and so a thousand samples cost more the "
         "more items there are, and the more links the item graph has (1.0 million from 0.5 million events, 19.5 million "
         "from 20 million); ranking grows with the catalogue."
     ),
