@@ -53,7 +53,8 @@ class Histories:
         """Every (user, item) that occurs as user * n_items + item, ascending and once."""
         # np.unique hashes since NumPy 2.3, which takes ten times as long as sorting.
         keys = np.sort(self.users.astype(np.int64) * self.n_items + self.items)
-        return keys[np.diff(keys, prepend=-1) != 0]
+        distinct: NDArray[np.int64] = keys[np.diff(keys, prepend=-1) != 0]
+        return distinct
 
     def of(self, user: int) -> NDArray[np.int32]:
         """Item numbers of one user, oldest first."""
