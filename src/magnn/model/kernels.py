@@ -92,4 +92,6 @@ class _WeightedSquares(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.weighted_ND.mul_(2 * gradients[0]), None  # no second backward pass: it is used up
+        weighted_ND = ctx.weighted_ND
+        del ctx.weighted_ND  # overwritten below, so that a second backward pass must fail
+        return weighted_ND.mul_(2 * gradients[0]), None

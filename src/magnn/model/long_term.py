@@ -34,21 +34,6 @@ class HistoryQuery(nn.Module):
         # Positions count back from the present, so that a longer window does not renumber the recent items.
         self.register_buffer("positions_HD", sinusoidal_positions(long_window, dim).flip(0), persistent=False)
 
-    def weights(self, items_BHD: Tensor, wanted_BD: Tensor, real_BH: Tensor) -> Tensor:
-        """S, (B, A, H): how much each head reads each item; rows sum to 1, or to 0 where there is no history.
-
-        Args:
-            items_BHD: X.
-            wanted_BD: W2 p_u, what the user's taste looks for.
-            real_BH: false on padding.
-        """
-        hidden_BHD = (self.from_items(items_BHD) + wanted_BD.unsqueeze(1)).tanh()
-        logits_BAH = self.to_heads(hidden_BHD).transpose(1, 2)
-        logits_BAH = logits_BAH.masked_fill(~real_BH.unsqueeze(1), -math.inf)
-        # A softmax over nothing is 0 / 0.
-        share_BAH: Tensor = logits_BAH.softmax(dim=-1).masked_fill(~real_BH.any(dim=1)[:, None, None], 0)
-        return share_BAH
-
     def forward(self, input_ND: Tensor, history_BH: Tensor, taste_BD: Tensor) -> Tensor:
         """z, (B, D); zero where there is no long history.
 
@@ -110,8 +95,8 @@ class _Read(torch.autograd.Function):
             logits_BHA = hidden_BHD @ (2 * to_heads_AD.T)
             logits_BHA.masked_fill_((group_BH == padding).unsqueeze(2), -math.inf)
             share_BHA = logits_BHA.softmax(dim=1)
-            if length == 0 or group_BH[-1, -1] == padding:  # a softmax over nothing is 0 / 0
-                share_BHA.nan_to_num_(0)
+            if length and group_BH[-1, -1] == padding:  # the last are without history: a softmax over nothing is 0 / 0
+                share_BHA[group_BH[:, -1] == padding] = 0
             torch.mean(_half_read(share_BHA, items_BHD, buffer_BAD), dim=1, out=result_GD).mul_(2).sub_(1)
             saved += [hidden_BHD, share_BHA]
         ctx.n_rows, ctx.padding, ctx.shapes, ctx.sizes = len(input_ND), padding, [g.shape for g in groups], sizes
