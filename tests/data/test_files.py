@@ -236,3 +236,8 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, a="user,item\n", b="user,item\n\n")
     assert refusal(tmp_path / "*.csv") == f"{tmp_path / '*.csv'} has no rows"
     assert refusal([path, tmp_path / "b.csv"]) == f"{path} and 1 more has no rows"
+
+
+def test_bytes_that_are_no_text_are_refused_in_a_column_that_is_not_used_too(tmp_path: Path) -> None:
+    (path := tmp_path / "log.csv").write_bytes(b"user_id,item_id,timestamp,title\n1,a,1,ok\n1,b,2,\xff\n2,a,3,x\n")
+    assert "line 3: not UTF-8 text" in refusal(path)
