@@ -85,14 +85,17 @@ def peak_gib(children: bool = False) -> float:
     return resource.getrusage(who).ru_maxrss / 2**20
 
 
-def in_new_process(code: str, *arguments: str) -> dict[str, float]:
-    """Run Python code that prints one JSON object of numbers in a fresh interpreter; adds its "peak_gib"."""
-    code += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+def in_new_process(name: str, *arguments: str | int) -> dict[str, float]:
+    """Call "module.function" of this folder in a fresh interpreter; the numbers it returns, and "peak_gib" beside them."""
+    module, function = name.split(".")
+    code = (
+        "import json; from benchmarks.measure import peak_gib; "
+        f"from benchmarks.{module} import {function} as work; "
+        f"result = work(*{arguments!r}); print(json.dumps({{**result, 'peak_gib': peak_gib()}}))"
     )
-    *_, result, peak = done.stdout.splitlines()
-    return {**json.loads(result), "peak_gib": float(peak)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def about() -> dict[str, Any]:

@@ -3,26 +3,22 @@
 import json
 import sys
 
-from benchmarks.logs import ML_20M, write_log
-from benchmarks.measure import SCRATCH, Row, in_new_process, main
-
-FIT = """
-import json, sys, time
 import magnn
-split = magnn.split(magnn.read_events(sys.argv[1]), "paper")
-started = time.perf_counter()
-logs = magnn.fit(split, preset="paper", epochs=1, refit=False).logs
-print(json.dumps({"epoch": logs[0].train_seconds, "validation": logs[0].valid_seconds}))
-"""
+from benchmarks.logs import ML_20M
+from benchmarks.measure import Row, in_new_process, main
+from benchmarks.preparation import log_on_disk
+
+
+def fit_once(path: str) -> dict[str, float]:
+    """Read, split, and fit for one epoch."""
+    split = magnn.split(magnn.read_events(path), "paper")
+    log = magnn.fit(split, preset="paper", epochs=1, refit=False).logs[0]
+    return {"epoch": log.train_seconds, "validation": log.valid_seconds}
 
 
 def run() -> list[Row]:
     """Once: memory does not vary, and an epoch of so many samples takes minutes."""
-    path = SCRATCH / "20M.parquet"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        write_log(path, *ML_20M)
-    result = in_new_process(FIT, str(path))
+    result = in_new_process("memory.fit_once", str(log_on_disk("20", "parquet")))
     print(json.dumps(result), file=sys.stderr, flush=True)
     n_users, n_items, n_events = ML_20M
     size = f"{n_events / 1e6:.0f} million events, {n_users:,} users, {n_items:,} items"

@@ -33,12 +33,11 @@ WORDS = {
     "growth": (
         "Generated logs (`benchmarks/logs.py`). A flat curve means that work grows as its input does. Two things do not "
         "stay flat, as they must: a step smooths and updates the whole catalogue, and so a thousand samples cost more the "
-        "more items there are, and the more links the item graph has (1.0 million from 0.5 million events, 19.5 million "
-        "from 20 million); ranking grows with the catalogue."
+        "more items there are and the more links the item graph has; and ranking grows with the catalogue."
     ),
     "roofline": (
         "The limit is the time that the matrix products would take at the rate this machine reaches on a large one, and, "
-        "where named, that of reading what no cache holds. 1.00 would be the limit."
+        "where named, that of moving the bytes once at the rate of reading memory. 1.00 would be the limit."
     ),
 }
 INTRODUCTION = """# Performance
@@ -103,7 +102,7 @@ def _pictures(name: str, rows: list[dict[str, Any]]) -> list[str]:
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
         curves: dict[str, list[dict[str, Any]]] = {}
         drawn: list[list[float]] = []
-        for row in chosen:
+        for row in (row for row in chosen if row["unit"]):  # a count has no place on an axis of time
             curves.setdefault(f"{row['what'].removesuffix(f', by {axis}')} ({row['unit']})", []).append(row)
         for (label, points), marker, style in zip(curves.items(), "osD^v", ("-", "--", ":", "-.", "-"), strict=False):
             x = [point["x"] for point in points]

@@ -2,9 +2,16 @@
 
 import json
 import time
+from pathlib import Path
 
+import numpy as np
+
+import magnn
 from benchmarks.logs import ML_20M, write_log
 from benchmarks.measure import SCRATCH, Row, in_new_process, main, row
+from magnn.data.graph import item_graph
+from magnn.data.windows import training_windows
+from magnn.training.negatives import UnseenItems
 
 SIZES = {
     "0.5": (3_500, 7_000, 500_000),
@@ -12,23 +19,20 @@ SIZES = {
     "8": (55_000, 20_000, 8_000_000),
     "20": ML_20M,
 }
-FIRST_BATCH = """
-import json, sys
-from benchmarks.preparation import first_batch
-print(json.dumps(first_batch(sys.argv[1])))
-"""
 REACH = {("csv", "20"): 30.0, ("parquet", "20"): 12.0}
+
+
+def log_on_disk(million: str, kind: str) -> Path:
+    """The generated log of a size, written if it is not there yet."""
+    path = SCRATCH / f"{million}M.{kind}"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_log(path, *SIZES[million])
+    return path
 
 
 def first_batch(path: str) -> dict[str, float]:
     """Seconds of each stage on the way to a batch and its negatives."""
-    import numpy as np
-
-    import magnn
-    from magnn.data.graph import item_graph
-    from magnn.data.windows import training_windows
-    from magnn.training.negatives import UnseenItems
-
     stages: dict[str, float] = {}
     clock = time.perf_counter()
 
@@ -55,11 +59,8 @@ def run() -> list[Row]:
     rows = []
     for million, size in SIZES.items():
         for kind in ("parquet", "csv"):
-            path = SCRATCH / f"{million}M.{kind}"
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                write_log(path, *size)
-            results = [in_new_process(FIRST_BATCH, str(path)) for _ in range(3)]
+            path = log_on_disk(million, kind)
+            results = [in_new_process("preparation.first_batch", str(path)) for _ in range(3)]
             totals = [sum(seconds for stage, seconds in r.items() if stage != "peak_gib") for r in results]
             peak = max(r["peak_gib"] for r in results)
             n_users, n_items, n_events = size

@@ -1,6 +1,6 @@
 """What this machine can do at most, what the work needs at least, and how near we are.
 
-Operations are multiplications and additions of matrix products only; bytes are those that cannot come from a cache.
+Operations are multiplications and additions of matrix products only; bytes are what must be read and written once.
 """
 
 import numpy as np
@@ -9,9 +9,10 @@ import torch
 import magnn
 from benchmarks.measure import CDS, Row, main, row, timed
 from benchmarks.models import untrained
-from benchmarks.training import step_maker
+from benchmarks.training import make_step
 from magnn.data.interactions import Histories
 from magnn.data.windows import training_windows
+from magnn.model.config import ModelConfig
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import rank
@@ -33,12 +34,12 @@ def machine() -> tuple[float, float, list[Row]]:
     return flops / float(np.median(product)), large.nbytes / float(np.median(read)), rates
 
 
-def step_operations(real: float, batch: int, n_items: int, nnz: int) -> float:
+def step_operations(shape: ModelConfig, real: float, batch: int, n_items: int, links: int) -> float:
     """Of one training step: forward, and twice as many backward; `real` is the mean length of the long history."""
-    d, heads, units, scored = 50, 20, 20, 6
-    reading = real * (2 * d * d + 2 * d * heads + 2 * heads * d)
-    other = 2 * d * d * 5 + 4 * units * d + 2 * scored * d  # gate, taste, co-occurrence; memory; scores
-    states = n_items * 4 * d * d + 2 * nnz * d
+    d, scored = shape.dim, 6  # three targets, three negatives
+    reading = real * (2 * d * d + 4 * d * shape.heads)
+    other = 2 * d * d * 5 + 4 * shape.memory_units * d + 2 * scored * d  # gate, taste, co-occurrence; memory; scores
+    states = n_items * 4 * d * d + 2 * links * d
     return 3 * (batch * (reading + other) + states)
 
 
@@ -49,34 +50,32 @@ def run() -> list[Row]:
     train, history = split.train, split.train_and_valid
     size = f"Amazon CDs: {split.events.n_users:,} users, {split.events.n_items:,} items"
 
-    step, _, batch = step_maker(train)
-    windows = training_windows(train, 5, 20, 3)
-    starts = train.offsets[windows.user_S]
-    real = float(np.clip(windows.next_S - starts - 5, 0, 20).mean())
-    model = untrained(train)
-    assert model.graph is not None
-    nnz = model.graph.counts_NN.values().numel()
-    needed = step_operations(real, batch, train.n_items, nnz)
-    gather = nnz * 50 * 4 * 2  # rows of E that the graph reads, forward and backward
-    seconds = timed(step, 9)
-    label = f"training step of {batch:,}: {needed / 1e9:.1f} Gop, and {gather / 1e9:.2f} GB of scattered rows"
-    bound = needed / rate + gather / bandwidth
-    rows.append(row(label, size, [bound / s for s in seconds], "of the limit"))
+    step = make_step(train)
+    shape = step.model.config
+    windows = training_windows(train, shape.short_window, shape.long_window, targets=3)
+    before = windows.next_S - train.offsets[windows.user_S] - shape.short_window
+    real = float(np.clip(before, 0, shape.long_window).mean())
+    assert step.model.graph is not None
+    links = step.model.graph.counts_NN.values().numel()
+    needed = step_operations(shape, real, step.batch, train.n_items, links)
+    # Adam reads a weight, its gradient and two moments, and writes all but the gradient.
+    moved = 7 * 4 * sum(parameter.numel() for parameter in step.model.parameters())
+    label = f"training step of {step.batch:,}: {needed / 1e9:.1f} Gop, {moved / 1e9:.2f} GB of weights and moments"
+    bound = needed / rate + moved / bandwidth
+    rows.append(row(label, size, [bound / s for s in timed(step.run, 9)], "of the limit"))
 
-    model = untrained(history)
-    scorer = user_scorer(model, history)
+    scorer = user_scorer(untrained(history), history)
     users = np.arange(history.n_users)
-    seconds = timed(lambda: rank(scorer, users, history, 10), 7)
-    needed = 2 * history.n_users * history.n_items * 50
+    needed = 2 * history.n_users * history.n_items * shape.dim
     label = f"ranking everybody, k = 10: {needed / 1e9:.0f} Gop"
-    rows.append(row(label, size, [needed / rate / s for s in seconds], "of the limit"))
+    values = timed(lambda: rank(scorer, users, history, 10), 7)
+    rows.append(row(label, size, [needed / rate / s for s in values], "of the limit"))
 
     table, one = torch.randn(1_000_000, 64), torch.randn(1, 64)
-
     nothing = Histories(np.empty(0, np.int32), np.zeros(2, np.int64), len(table))
-    seconds = timed(lambda: rank(DotScorer(one, table), np.zeros(1, np.int64), nothing, 10), 30)
     label = f"top 10 of one user: {table.nbytes / 1e9:.2f} GB to read"
-    rows.append(row(label, "1,000,000 items, d = 64", [table.nbytes / bandwidth / s for s in seconds], "of the limit"))
+    values = timed(lambda: rank(DotScorer(one, table), np.zeros(1, np.int64), nothing, 10), 30)
+    rows.append(row(label, "1,000,000 items, d = 64", [table.nbytes / bandwidth / s for s in values], "of the limit"))
     return rows
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,37 +26,41 @@ from magnn.training.trainer import batch_loss, make_optimizer
 EPOCHS = 5
 
 
-def step_maker(train: Histories) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """Functions that make one step each, ours and plain, on fresh models; and the batch size."""
+class Step(NamedTuple):
+    """A training step on random batches of a log: call `run`; `model` is what it trains, `batch` its size."""
+
+    run: Callable[[], None]
+    model: MAGNN
+    batch: int
+
+
+def make_step(train: Histories, *, plain: bool = False) -> Step:
+    """A step of preset `paper` on a fresh network: the package's, or the plain one."""
     settings = make_settings("paper")
     shape, config = settings.model, settings.training
     windows = training_windows(train, shape.short_window, shape.long_window, config.targets)
     unseen, rng = UnseenItems(train), np.random.default_rng(0)
     size = config.batch_of(len(windows))
+    torch.manual_seed(0)
+    model = MAGNN(shape, train.n_users, train.n_items, ItemGraph(item_graph(train, shape.graph_steps)))
+    if plain:
+        adjacency = reference.adjacency(train, shape.graph_steps)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    else:
+        optimizer = make_optimizer(model, config, len(windows))
 
-    def maker(plain: bool) -> Callable[[], None]:
-        torch.manual_seed(0)
-        graph = ItemGraph(item_graph(train, shape.graph_steps))
-        model = MAGNN(shape, train.n_users, train.n_items, graph)
-        adjacency = reference.adjacency(train, shape.graph_steps) if plain else None
-        optimizer = (
-            torch.optim.Adam(model.parameters(), lr=1e-3) if plain else make_optimizer(model, config, len(windows))
-        )
+    def run() -> None:
+        batch = windows.batch(rng.integers(0, len(windows), size))
+        negatives = unseen.draw(batch.users_B, config.targets, rng)
+        optimizer.zero_grad()
+        if plain:
+            loss = reference.batch_loss(model, adjacency, batch, negatives, config)
+        else:
+            loss = batch_loss(model, batch, negatives, config)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
 
-        def step() -> None:
-            batch = windows.batch(rng.integers(0, len(windows), size))
-            negatives = unseen.draw(batch.users_B, config.targets, rng)
-            optimizer.zero_grad()
-            if adjacency is not None:
-                loss = reference.batch_loss(model, adjacency, batch, negatives, config)
-            else:
-                loss = batch_loss(model, batch, negatives, config)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-        return step
-
-    return maker(plain=False), maker(plain=True), size
+    return Step(run, model, size)
 
 
 def run() -> list[Row]:
@@ -70,11 +75,11 @@ def run() -> list[Row]:
     epochs = [json.loads(line)["train_seconds"] for line in logs]
     peak = peak_gib(children=True)
     rows = [row("one epoch, preset `paper`", size, epochs, reach=3.0, peak_gib=peak)]
-    ours, plain, batch = step_maker(split.train)
-    fast, slow = in_turn(ours, plain, runs=9)
+    ours, plain = make_step(split.train), make_step(split.train, plain=True)
+    fast, slow = in_turn(ours.run, plain.run, runs=9)
     ratio = float(np.median(np.array(slow) / fast))
-    rows.append(row(f"one step of {batch:,} samples", size, fast, "ms", scale=1e3, ratio=ratio))
-    rows.append(row(f"one plain step of {batch:,} samples", size, slow, "ms", scale=1e3))
+    rows.append(row(f"one step of {ours.batch:,} samples", size, fast, "ms", scale=1e3, ratio=ratio))
+    rows.append(row(f"one plain step of {ours.batch:,} samples", size, slow, "ms", scale=1e3))
     return rows
 
 
