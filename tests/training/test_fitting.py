@@ -263,7 +263,7 @@ def test_a_device_that_is_not_there(device: str, message: str, monkeypatch: pyte
         magnn.fit(small_world(), config=config(epochs=1), device=device)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: needs a GPU that this PyTorch can use")
 def test_a_gpu_trains_the_same_model() -> None:
     """The same seed starts from the same weights and draws the same batches; what differs is rounding."""
     split = small_world()
