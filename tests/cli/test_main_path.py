@@ -137,7 +137,8 @@ def test_data_list_and_get(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Non
     assert wrong.code == 1 and "SHA-256" in wrong.error
     assert not list((shell.folder / "data").iterdir())
     digest = hashlib.sha256((mirror / "ml-latest-small.zip").read_bytes()).hexdigest()
-    entry = dataclasses.replace(datasets.DATASETS["ml-latest-small"], sha256=digest)
+    entry = datasets.DATASETS["ml-latest-small"]
+    entry = dataclasses.replace(entry, file=dataclasses.replace(entry.file, sha256=digest))
     monkeypatch.setitem(datasets.DATASETS, "ml-latest-small", entry)
     assert shell("data", "get", "ml-latest-small", "-o", "data").code == 0
     assert pl.read_parquet("data/items.parquet")["title"].to_list() == ["Amélie"]

@@ -13,10 +13,11 @@ Behaviour = Literal["ranges", "no ranges", "breaks off", "no length", "other byt
 
 @dataclass
 class Server:
-    """Files by name, how to answer, and what was asked: (path, Range header) of each request."""
+    """Files by name, when they changed, how to answer, and what was asked: (path, Range header) of each request."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
+    changed: str | None = None
     behaviour: Behaviour = "ranges"
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -36,6 +37,8 @@ def server() -> Iterator[Server]:
                 if first >= len(content):
                     return self.send_error(416)
             self.send_response(206 if first else 200)
+            if told.changed:
+                self.send_header("Last-Modified", told.changed)
             if told.behaviour == "no length":  # an answer without a length
                 self.end_headers()
                 self.wfile.write(content[first:])

@@ -1,4 +1,7 @@
-"""Downloads from a real server that breaks off, starts over, lies or is gone; what is kept is what the hash promises."""
+"""Downloads from a real server that breaks off, starts over, lies or is gone; what is kept is what the hash promises.
+
+Where no hash is known, it is what the server calls one version of the file, whole, and its hash is written down.
+"""
 
 import hashlib
 import random
@@ -230,3 +233,53 @@ def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
     assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# Without a hash -------------------------------------------------------------------------------------------------------
+
+MONDAY, TUESDAY = "Mon, 03 Nov 2014 10:00:00 GMT", "Tue, 04 Nov 2014 10:00:00 GMT"
+NEWER = CONTENT[::-1]
+
+
+def test_the_hash_of_what_came_is_written_down(server: Server, path: Path) -> None:
+    server.files["a"] = CONTENT
+    assert download(f"{server.url}/a", path, None) == path
+    assert path.read_bytes() == CONTENT and left(path) == ["archive.zip", "archive.zip.sha256"]
+    assert path.with_name("archive.zip.sha256").read_text() == f"{SHA256}  archive.zip\n", "what sha256sum -c reads"
+
+
+def test_a_file_that_is_there_is_taken_as_it_is(server: Server, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"brought from elsewhere")
+    assert download(f"{server.url}/a", path, None) == path
+    assert server.requests == [] and left(path) == ["archive.zip"]
+
+
+def test_the_rest_of_the_same_version_is_asked_for(server: Server, path: Path) -> None:
+    server.files["a"], server.changed, server.behaviour = CONTENT, MONDAY, "breaks off"
+    with pytest.raises(DownloadError, match="350,000 of 700,001 bytes"):
+        download(f"{server.url}/a", path, None)
+    assert left(path) == ["archive.zip.part"]
+    server.behaviour = "ranges"
+    download(f"{server.url}/a", path, None)
+    assert path.read_bytes() == CONTENT and left(path) == ["archive.zip", "archive.zip.sha256"]
+    assert server.requests == [("/a", None), ("/a", "bytes=350000-")], "and nothing again from the start"
+
+
+@pytest.mark.parametrize(("before", "after"), [(MONDAY, TUESDAY), (None, None), (MONDAY, None), (None, MONDAY)])
+def test_two_versions_are_never_joined(server: Server, path: Path, before: str | None, after: str | None) -> None:
+    server.files["a"], server.changed, server.behaviour = CONTENT, before, "breaks off"
+    with pytest.raises(DownloadError):
+        download(f"{server.url}/a", path, None)
+    server.files["a"], server.changed, server.behaviour = NEWER, after, "ranges"
+    download(f"{server.url}/a", path, None)
+    assert path.read_bytes() == NEWER and left(path) == ["archive.zip", "archive.zip.sha256"]
+
+
+def test_a_part_beyond_the_end_is_another_file(server: Server, path: Path) -> None:
+    server.files["a"] = CONTENT
+    path.parent.mkdir(parents=True)
+    path.with_name("archive.zip.part").write_bytes(NEWER)  # the server answers 416: there is nothing beyond
+    download(f"{server.url}/a", path, None)
+    assert path.read_bytes() == CONTENT
+    assert server.requests == [("/a", f"bytes={len(NEWER)}-"), ("/a", None)]

@@ -291,9 +291,12 @@ def data_list() -> None:
     from magnn.cli import console
     from magnn.data.datasets import DATASETS
 
-    table = Table("name", "what", Column("archive", justify="right"))
+    table = Table("name", "what", Column("download", justify="right"))
     for dataset in DATASETS.values():
-        table.add_row(dataset.name, dataset.about, f"{dataset.size / 1e6:.1f} MB")
+        sizes = [file.size for file in dataset.files]
+        known = sum(size for size in sizes if size)
+        more = "> " if None in sizes else ""
+        table.add_row(dataset.name, dataset.about, f"{more}{known / 1e6:,.1f} MB" if known else "unknown")
     console.show(table)
 
 
@@ -301,17 +304,37 @@ def data_list() -> None:
 def data_get(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name from magnn data list.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Directory to write to.")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="All events as the source has them, without the recipe of the paper.")
+    ] = False,
 ) -> None:
     """Fetch a data set, verify it, and write events.parquet and items.parquet.
+
+    A set of the paper (amazon-cds, amazon-books, goodreads-children, goodreads-comics, ml-20m) is prepared as its authors
+    did, as far as that is documented, and its counts are shown beside the published ones. Of these, only ml-20m has items.
 
     MAGNN_DATA_MIRROR (http, https or file URL) names a folder to fetch from in place of the official address.
     """
     from magnn.cli import console
     from magnn.data.datasets import get_dataset
 
-    with console.download_bar(name) as progress:
-        events, items = get_dataset(name, output, progress)
-    console.note(f"wrote {events} and {items}; next: magnn fit {events} --items {items} -o model")
+    with console.download_bar() as progress:
+        fetched = get_dataset(name, output, progress, raw=raw)
+    for file, sha256 in fetched.hashes.items():
+        console.note(f"{file}: SHA-256 {sha256}; the source publishes none to compare it with")
+    if fetched.malformed:
+        console.note(f"skipped {fetched.malformed:,} malformed lines")
+    for reason, count in fetched.dropped.items():
+        console.note(f"dropped {count:,} events: {reason}")
+    if fetched.comparisons:
+        console.show(console.counts_table(fetched.comparisons))
+        if different := [what for what, found, published in fetched.comparisons if found != published]:
+            console.note(f"different from what was published: {', '.join(different)}")
+        else:
+            console.note("all counts are as published")
+    written = f"{fetched.events}" if fetched.items is None else f"{fetched.events} and {fetched.items}"
+    items = "" if fetched.items is None else f" --items {fetched.items}"
+    console.note(f"wrote {written}; next: magnn fit {fetched.events}{items} -o model")
 
 
 @app.callback()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from magnn.batch import BatchProgress
+    from magnn.data.datasets import Comparison
+    from magnn.data.datasets import Progress as DatasetProgress
     from magnn.data.download import BytesProgress
     from magnn.data.interactions import Interactions
     from magnn.data.split import Split
@@ -100,8 +102,8 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
 
 
 @contextmanager
-def download_bar(name: str) -> "Iterator[BytesProgress]":
-    """A bar over bytes; without a terminal, nothing."""
+def download_bar() -> "Iterator[DatasetProgress]":
+    """A bar over the bytes of each file that is fetched or read; without a terminal, nothing."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -111,8 +113,12 @@ def download_bar(name: str) -> "Iterator[BytesProgress]":
     )
     console = _console(stderr=True)
     with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def begin(what: str) -> "BytesProgress":
+            task = bar.add_task(what, total=None)
+            return lambda done, total: bar.update(task, completed=done, total=total)
+
+        yield begin
 
 
 @contextmanager
@@ -178,6 +184,17 @@ def metrics_table(report: "Report") -> Table:
                 cell.append(f"\n{low:.4f}-{high:.4f}", style="dim")
             cells.append(cell)
         table.add_row(name, *cells)
+    return table
+
+
+def counts_table(comparisons: "Sequence[Comparison]") -> Table:
+    """Counts beside the published ones."""
+    table = Table("")
+    for name in ("here", "published", "difference"):
+        table.add_column(name, justify="right")
+    for what, found, published in comparisons:
+        difference = f"{found - published:+,}" if found != published else "0"
+        table.add_row(what, f"{found:,}", f"{published:,}", difference)
     return table
 
 

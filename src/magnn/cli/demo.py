@@ -53,13 +53,14 @@ def run(directory: Path, *, offline: bool = False) -> None:
     )
 
 
-def _data(directory: Path, offline: bool) -> tuple[str, Path, Path]:
+def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
     """What the data is, and where its events and items are."""
     if offline:
         return "generated log", *write_tables(generate_log(), directory)
     try:
-        with console.download_bar("ml-100k") as progress:
-            return "MovieLens-100K, from GroupLens", *get_dataset("ml-100k", directory, progress)
+        with console.download_bar() as progress:
+            fetched = get_dataset("ml-100k", directory, progress)
+        return "MovieLens-100K, from GroupLens", fetched.events, fetched.items
     except DownloadError as error:
         console.note(str(error).removesuffix("; run the same again to go on from where it stopped"))
     try:

@@ -1,18 +1,22 @@
-"""Fetching a file whose SHA-256 is known: resumed where it broke off, kept only if the hash is right.
+"""Fetching a file: resumed where it broke off, kept only if its SHA-256 is right, or written down where none is known.
 
 The standard library does it: the download libraries that check hashes (pooch among them) start again from nothing.
 """
 
 import hashlib
+import os
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
+from email.utils import formatdate, parsedate_to_datetime
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from magnn.errors import DownloadError, InputError, StorageError
+from magnn.storage import atomic_file
 
 CHUNK = 1 << 18
 TIMEOUT = 20.0  # seconds without a byte
@@ -21,14 +25,18 @@ TIMEOUT = 20.0  # seconds without a byte
 BytesProgress = Callable[[int, int | None], None]
 
 
-def download(url: str, path: Path, sha256: str, progress: BytesProgress | None = None) -> Path:
+def download(url: str, path: Path, sha256: str | None, progress: BytesProgress | None = None) -> Path:
     """Fetch `url` to `path`; does nothing if the right file is already there.
 
     What has arrived stays in `path` + ".part" when the connection breaks, and the next call asks for the rest.
 
+    Without a hash, a file that is there is taken as it is. One that is fetched must be as long as the server says, and is
+    resumed only if the server says that it has not changed since; the hash of what came is written to `path` + ".sha256",
+    in the form that sha256sum -c reads.
+
     Args:
         url: http, https or file.
-        sha256: of the whole file, hexadecimal.
+        sha256: of the whole file, hexadecimal; None where none is known.
 
     Raises:
         InputError: the URL has another scheme.
@@ -39,15 +47,18 @@ def download(url: str, path: Path, sha256: str, progress: BytesProgress | None =
         raise InputError(f"{url}: only http, https and file addresses are fetched")
     part = path.with_name(path.name + ".part")
     try:
-        if path.exists() and file_sha256(path) == sha256:
+        if path.exists() and sha256 in (None, file_sha256(path)):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, part, progress)
+        _fetch(url, part, progress, unchanged_only=sha256 is None)
         found = file_sha256(part)
-        if found != sha256:
+        if sha256 is not None and found != sha256:
             part.unlink()
             raise DownloadError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept")
         part.replace(path)
+        if sha256 is None:
+            with atomic_file(path.with_name(path.name + ".sha256")) as temporary:
+                temporary.write_text(f"{found}  {path.name}\n")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise DownloadError(
@@ -58,28 +69,51 @@ def download(url: str, path: Path, sha256: str, progress: BytesProgress | None =
     return path
 
 
-def _fetch(url: str, part: Path, progress: BytesProgress | None) -> None:
+def _fetch(url: str, part: Path, progress: BytesProgress | None, unchanged_only: bool) -> None:
+    """Fetches the rest of `part`; if `unchanged_only`, all of it unless the server says that the file is still the same."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing beyond what is here: complete, or another file; the hash will tell
-            raise
-        return
+    # The part carries the time at which the server last changed the file: no place of its own is needed for it.
+    version = formatdate(part.stat().st_mtime, usegmt=True) if have and unchanged_only else None
+    response = _answer(url, have)
+    if response is None and not unchanged_only:
+        return  # nothing beyond what is here: complete, or another file; the hash will tell
+    if response is None or (version and response.status == 206 and response.headers.get("Last-Modified") != version):
+        have, response = 0, _answer(url, 0)
     with response:
         if have and response.status != 206:  # the server sends it all again (a file address always does)
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        with part.open("ab" if have else "wb") as file:
-            while chunk := response.read(CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                if progress:
-                    progress(have, total)
+        try:
+            with part.open("ab" if have else "wb") as file:
+                while chunk := response.read(CHUNK):
+                    file.write(chunk)
+                    have += len(chunk)
+                    if progress:
+                        progress(have, total)
+        finally:
+            _set_time(part, response.headers)
         if total is not None and have < total:
             raise ConnectionError(f"connection closed after {have:,} of {total:,} bytes")
+
+
+def _answer(url: str, have: int) -> Any:
+    """The open response, of the bytes from `have` on if the server can; None where there are none."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:
+            return None
+        raise
+
+
+def _set_time(part: Path, headers: HTTPMessage) -> None:
+    try:
+        changed = parsedate_to_datetime(headers["Last-Modified"]).timestamp()
+        os.utime(part, (changed, changed))
+    except (TypeError, ValueError, KeyError, OSError):  # without it, a resume starts again
+        return
 
 
 def file_sha256(path: Path) -> str:
