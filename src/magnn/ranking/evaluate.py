@@ -51,12 +51,30 @@ def evaluate_scorer(
     users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
     if len(users) == 0:
         raise InputError("no user has both a history and a held-out event; nothing can be evaluated")
-    n_relevant = _distinct_per_user(held_out)[users]
     items_UK, _ = rank(scorer, users, history, min(k, history.n_items))
     items_UK = np.pad(items_UK, ((0, 0), (0, k - items_UK.shape[1])), constant_values=-1)
-    values = per_user(hits(items_UK, users, held_out), n_relevant)
+    return evaluate_lists(items_UK, users, held_out, intervals=intervals)
+
+
+def evaluate_lists(
+    items_UK: NDArray[np.int64], users: NDArray[np.int64], held_out: Histories, *, intervals: bool = True
+) -> Evaluation:
+    """The same for lists that somebody else has made.
+
+    Args:
+        items_UK: item numbers, best first, without repeats and without what the user has seen; -1 where a list ends early.
+        users: (U,) user numbers, each with a held-out event.
+        held_out, intervals: see `evaluate_scorer`.
+
+    Example:
+        >>> held_out = Histories(np.array([2], np.int32), np.array([0, 1]), n_items=3)
+        >>> evaluate_lists(np.array([[0, 2]]), np.array([0]), held_out, intervals=False).metrics["recall@2"]
+        1.0
+    """
+    k = items_UK.shape[1]
+    values = per_user(hits(items_UK, users, held_out), _distinct_per_user(held_out)[users])
     metrics = {f"{name}@{k}": float(values[name].mean()) for name in PER_USER}
-    metrics[f"coverage@{k}"] = coverage(items_UK, history.n_items)
+    metrics[f"coverage@{k}"] = coverage(items_UK, held_out.n_items)
     ci95 = {}
     if intervals:
         low, high = bootstrap_ci95(np.column_stack([values[name] for name in PER_USER]))
