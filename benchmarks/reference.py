@@ -60,7 +60,8 @@ def batch_loss(
     s_BD = functional.embedding(recent_BL, state_ND).sum(dim=1) / n_recent_B1
 
     # Long term: attention over every place of the window.
-    X = functional.embedding(history_BH, E, padding_idx=n_items) + _positions(shape.long_window, shape.dim).to(E.dtype)
+    positions_HD = shape.position_scale * shape.init_std * _positions(shape.long_window, shape.dim).to(E.dtype)
+    X = functional.embedding(history_BH, E, padding_idx=n_items) + positions_HD
     W1, W2, W3 = (weight[f"history_query.{name}.weight"] for name in ("from_items", "from_taste", "to_heads"))
     padding_BH = history_BH == n_items
     empty_B = padding_BH.all(dim=1)

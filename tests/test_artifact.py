@@ -235,14 +235,14 @@ MANIFESTS = {
     "no UTF-8": b"\xff\xfe",
     "a list": "[]",
     "a number": "3",
-    "of another program": json.dumps({"format": "other", "format_version": 1}),
-    "without a format": json.dumps({"format_version": 1}),
+    "of another program": json.dumps({"format": "other", "format_version": artifact.FORMAT_VERSION}),
+    "without a format": json.dumps({"format_version": artifact.FORMAT_VERSION}),
     "without a version": json.dumps({"format": "magnn"}),
     "version no number": json.dumps({"format": "magnn", "format_version": "1"}),
-    "newer": json.dumps({"format": "magnn", "format_version": 2}),
-    "without hashes": json.dumps({"format": "magnn", "format_version": 1}),
-    "hashes no table": json.dumps({"format": "magnn", "format_version": 1, "sha256": ["abc"]}),
-    "wrong hashes": json.dumps({"format": "magnn", "format_version": 1, "sha256": dict.fromkeys(artifact.FILES, "0")}),
+    "newer": json.dumps({"format": "magnn", "format_version": 99}),
+    "without hashes": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION}),
+    "hashes no table": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION, "sha256": ["abc"]}),
+    "wrong hashes": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION, "sha256": dict.fromkeys(artifact.FILES, "0")}),
 }
 
 
@@ -257,13 +257,15 @@ def test_a_broken_manifest_is_an_artifact_error(saved_model: Path, tmp_path: Pat
         magnn.load(tmp_path / "model")
 
 
-@pytest.mark.parametrize("found", [2, "1", None, 1.5])
-def test_only_a_format_that_is_known_is_read(saved_model: Path, tmp_path: Path, found: Any) -> None:
+@pytest.mark.parametrize(
+    ("found", "remedy"), [(1, "fit it again"), (3, "upgrade"), ("2", "upgrade"), (None, "upgrade"), (1.5, "upgrade")]
+)
+def test_only_the_present_format_is_read(saved_model: Path, tmp_path: Path, found: Any, remedy: str) -> None:
     """All else in the model is sound: the version alone decides."""
     shutil.copytree(saved_model, tmp_path / "model")
     manifest = json.loads((tmp_path / "model" / artifact.MANIFEST).read_text())
     (tmp_path / "model" / artifact.MANIFEST).write_text(json.dumps(manifest | {"format_version": found}))
-    with pytest.raises(ArtifactError, match=f"format version {found}; this magnn reads up to 1: upgrade"):
+    with pytest.raises(ArtifactError, match=f"format version {found}; this magnn reads 2: {remedy}"):
         magnn.load(tmp_path / "model")
 
 

@@ -26,7 +26,7 @@ from magnn.settings import Settings
 from magnn.storage import atomic_directory
 from magnn.training.trainer import EpochLog
 
-FORMAT, FORMAT_VERSION = "magnn", 1
+FORMAT, FORMAT_VERSION = "magnn", 2
 MANIFEST = "manifest.json"
 FILES = ("model.safetensors", "fit.json", "events.parquet", "users.parquet", "items.parquet", "training.jsonl")
 
@@ -179,10 +179,9 @@ def _verify(path: Path) -> None:
         raise ArtifactError(f"{path} is not a magnn model: it has no readable {MANIFEST}")
     manifest = _read_manifest(path)
     found = manifest.get("format_version")
-    if not isinstance(found, int) or found > FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path} has format version {found}; this magnn reads up to {FORMAT_VERSION}: upgrade magnn"
-        )
+    if not isinstance(found, int) or found != FORMAT_VERSION:
+        remedy = "fit it again" if isinstance(found, int) and found < FORMAT_VERSION else "upgrade magnn"
+        raise ArtifactError(f"{path} has format version {found}; this magnn reads {FORMAT_VERSION}: {remedy}")
     hashes = manifest.get("sha256")
     if not isinstance(hashes, dict):
         raise ArtifactError(f"{path}: {MANIFEST} names no hashes; fetch the model again or fit it again")

@@ -61,7 +61,8 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
     z, o = np.zeros(d), np.zeros(d)
     if config.long_term and before:
         W1, W2, W3 = (w[f"history_query.{name}.weight"] for name in ("from_items", "from_taste", "to_heads"))
-        X = np.array([E[item] + position(len(before) - 1 - nth, d) for nth, item in enumerate(before)])
+        amplitude = config.position_scale * config.init_std
+        X = np.array([E[item] + amplitude * position(len(before) - 1 - nth, d) for nth, item in enumerate(before)])
         logits = np.array([W3 @ np.tanh(W1 @ x + W2 @ p) for x in X])  # items x heads
         heads = [np.tanh(softmax(logits[:, head]) @ X) for head in range(config.heads)]
         z = np.mean(heads, axis=0)

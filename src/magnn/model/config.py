@@ -29,7 +29,8 @@ class ModelConfig(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
     cosine: bool = Field(False, description="score with queries and items of unit length, times cosine_scale")
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
-    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings")
+    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")
+    position_scale: float = Field(1.0, ge=0, description="amplitude of positions in the long history, in init_std")
 
     @model_validator(mode="after")
     def _something_is_on(self) -> Self:

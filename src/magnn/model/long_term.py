@@ -20,11 +20,15 @@ class HistoryQuery(nn.Module):
     """z: A heads read the long history, with the user's taste deciding what is worth reading.
 
     X = E[H] + positions; S = softmax over items of W3 tanh(W1 X + (W2 p_u) 1^T); z = mean over heads of tanh(S X).
+
+    The paper gives no scale of the positions. At an amplitude of 1 they drown embeddings that start fifty times smaller: z is
+    then nearly the same vector for everybody, which learns popularity first and hinders the rest (docs/experiments.md). So
+    they have that of the initial embeddings.
     """
 
     positions_HD: Tensor
 
-    def __init__(self, dim: int, heads: int, long_window: int) -> None:
+    def __init__(self, dim: int, heads: int, long_window: int, position_scale: float) -> None:
         super().__init__()
         self.from_items = nn.Linear(dim, dim, bias=False)
         self.from_taste = nn.Linear(dim, dim, bias=False)
@@ -32,7 +36,8 @@ class HistoryQuery(nn.Module):
         for linear in (self.from_items, self.from_taste, self.to_heads):
             nn.init.xavier_uniform_(linear.weight)
         # Positions count back from the present, so that a longer window does not renumber the recent items.
-        self.register_buffer("positions_HD", sinusoidal_positions(long_window, dim).flip(0), persistent=False)
+        positions_HD = position_scale * sinusoidal_positions(long_window, dim).flip(0)
+        self.register_buffer("positions_HD", positions_HD, persistent=False)
 
     def forward(self, input_ND: Tensor, history_BH: Tensor, taste_BD: Tensor) -> Tensor:
         """z, (B, D); zero where there is no long history.
@@ -154,17 +159,17 @@ class InterestMemory(nn.Module):
     Keys and values belong to interests, not to items: a read costs the same whatever the catalogue and the history.
 
     Example:
-        >>> memory = InterestMemory(dim=50, units=20)
+        >>> memory = InterestMemory(dim=50, units=20, std=0.02)
         >>> memory(torch.zeros(4, 50)).shape
         torch.Size([4, 50])
     """
 
-    def __init__(self, dim: int, units: int) -> None:
+    def __init__(self, dim: int, units: int, std: float) -> None:
         super().__init__()
         self.key_MD = nn.Parameter(torch.empty(units, dim))
         self.value_MD = nn.Parameter(torch.empty(units, dim))
         nn.init.xavier_uniform_(self.key_MD)
-        nn.init.xavier_uniform_(self.value_MD)
+        nn.init.normal_(self.value_MD, std=std)  # small, as the positions, and for the same reason
 
     def weights(self, query_BD: Tensor) -> Tensor:
         """Share of each unit in the read, (B, M), each row summing to 1."""

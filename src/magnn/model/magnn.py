@@ -74,8 +74,10 @@ class MAGNN(nn.Module):
             self.short_term = ShortTerm(dim)
             self.register_buffer("item_states_ND", torch.zeros(n_items + 1, dim))
         if config.long_term:
-            self.history_query = HistoryQuery(dim, config.heads, config.long_window)
-            self.memory = InterestMemory(dim, config.memory_units)
+            self.history_query = HistoryQuery(
+                dim, config.heads, config.long_window, config.position_scale * config.init_std
+            )
+            self.memory = InterestMemory(dim, config.memory_units, config.init_std)
         if config.short_term and config.long_term:
             self.fusion = FUSIONS[config.fusion](dim)
         elif config.short_term:
