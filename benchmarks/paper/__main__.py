@@ -1,0 +1,39 @@
+"""The paper's experiments on a data set: `python -m benchmarks.paper amazon-cds main ablation sizes tuning`.
+
+Each run is a process of its own, so that its peak memory is its own, and a JSON file of its own. What is finished is not
+run again; what was interrupted goes on from its last checkpoint; what failed is recorded and does not stop the rest.
+"""
+
+import sys
+from argparse import ArgumentParser
+
+from benchmarks.paper.experiments import EXPERIMENTS
+from benchmarks.paper.process import run_in_process
+from benchmarks.runs import LOGS, describe, is_finished
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = ArgumentParser(prog="python -m benchmarks.paper", description=__doc__)
+    parser.add_argument("data", choices=list(LOGS))
+    parser.add_argument("experiments", nargs="*", help=f"of {', '.join(EXPERIMENTS)}; all if none is named")
+    parser.add_argument("--retry", action="store_true", help="run again what failed")
+    arguments = parser.parse_args()
+    names = arguments.experiments or list(EXPERIMENTS)
+    if unknown := set(names) - set(EXPERIMENTS):
+        parser.error(f"no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
+    specs = [spec for name in names for spec in EXPERIMENTS[name](arguments.data)]
+    missing = [spec for spec in specs if not is_finished(spec, retry=arguments.retry)]
+    print(f"{len(specs)} runs, {len(specs) - len(missing)} of them finished before", file=sys.stderr)
+    for number, spec in enumerate(missing, start=1):
+        title = f"{spec.data}, {spec.variant or 'preset paper'}, seed {spec.seed}"
+        print(f"[{number}/{len(missing)}] {title}", file=sys.stderr, flush=True)
+        print(f"  {describe(run_in_process(spec))}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,262 @@
+"""Accuracy, one run a file: what was trained on what, and how well it ranked. A finished run is never repeated.
+
+A run is named by its `Spec`. Its JSON lies in results/runs/, and beside it a Parquet file of each user's metrics, for tests
+between systems. Lists from anywhere, ours or a peer's, are judged by the package's own evaluator.
+"""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import magnn
+from benchmarks.measure import RESULTS, ROOT, about
+from magnn.data.download import file_sha256
+from magnn.data.split import Protocol, Split
+from magnn.ranking.evaluate import evaluate_lists
+from magnn.settings import Settings, make_settings
+from magnn.storage import atomic_file
+
+RUNS = RESULTS / "runs"
+SHARED = ROOT.parent / "shared" / "data"
+KS = (5, 10, 15, 20)
+PER_USER_METRICS = ("recall@10", "ndcg@10", "ndcg_fixed@10")
+
+# Of the package's own systems. Raise it with a change that changes their results (a test notices): runs of another
+# number are then refused, not mixed in.
+METHOD = "magnn-1"
+
+
+@dataclass(frozen=True)
+class Log:
+    """A data set and its SHA-256: results from another file of that name are refused."""
+
+    file: str
+    sha256: str
+    min_rating: float | None = None
+
+
+LOGS = {
+    "amazon-cds": Log("amazon-cds/events.parquet", "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96"),
+    "amazon-beauty": Log(
+        "amazon-beauty/events.parquet", "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a"
+    ),
+    "ml-1m": Log("ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5"),
+    "ml-latest-small": Log(
+        "ml-latest-small/ratings.csv", "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646", min_rating=4
+    ),
+}
+
+
+class Spec(BaseModel):
+    """What names a run: two runs of one spec have the same result, up to the machine's last digits.
+
+    Attributes:
+        data: a key of LOGS.
+        refit: whether the validation events were trained on before the test.
+        on: what was ranked. Settings are compared on "valid"; "test" is for the chosen ones.
+        system: as tables name it.
+        variant: of the system, "" for the one that stands for it.
+        settings: all of them.
+        code: METHOD, or what stands for a peer's version.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str
+    protocol: Protocol
+    refit: bool
+    on: Literal["valid", "test"] = "test"
+    system: str
+    variant: str = ""
+    settings: dict[str, Any] = {}
+    seed: int = 0
+    data_sha256: str
+    code: str = METHOD
+
+    @property
+    def path(self) -> Path:
+        """Where its JSON lies."""
+        fit = "refit" if self.refit else "no-refit"
+        name = "-".join(_slug(word) for word in (self.system, self.variant) if word)
+        return RUNS / f"{self.data}-{self.protocol}-{fit}-{self.on}" / f"{name}-{self.seed}.json"
+
+
+class Run(BaseModel):
+    """A finished run, or a failed one.
+
+    Attributes:
+        metrics: name@k -> mean over users; empty if it failed.
+        ci95: name@k -> bootstrap interval.
+        valid: metrics of the chosen epoch on the validation events, by the system's own count.
+        epochs: that the final model was trained for.
+        fit_seconds: choosing the epoch and the final fit, for these settings.
+        limit_seconds: that a training was allowed; None without a limit.
+        peak_gib: largest memory of the training process.
+        stopped_by: what ended the training: "patience", "epochs" or "time".
+        own_metrics: the same lists by the peer's own evaluator, as a check.
+        about: date, machine, versions, commit.
+        error: last lines of a run that failed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: Spec
+    metrics: dict[str, float] = {}
+    ci95: dict[str, tuple[float, float]] = {}
+    valid: dict[str, float] = {}
+    epochs: int = 0
+    fit_seconds: float = 0
+    limit_seconds: float | None = None
+    peak_gib: float = 0
+    stopped_by: str = ""
+    own_metrics: dict[str, float] = {}
+    about: dict[str, Any] = {}
+    error: str | None = None
+
+
+class StaleRunError(Exception):
+    """A result file is not of the run that was asked for."""
+
+
+def read_split(data: str, protocol: Protocol) -> Split:
+    """The split that every system gets."""
+    log = LOGS[data]
+    path = SHARED / log.file
+    if not path.exists():
+        raise SystemExit(f"{path}: no such file; {data} is read from there")
+    if file_sha256(path) != log.sha256:
+        raise SystemExit(f"{path}: not the file that the results are of (SHA-256 {file_sha256(path)})")
+    return magnn.split(magnn.read_events(path, min_rating=log.min_rating), protocol)
+
+
+def ours(
+    data: str,
+    protocol: Protocol,
+    *,
+    variant: str = "",
+    config: dict[str, Any] | None = None,
+    seed: int = 0,
+    refit: bool = True,
+    on: Literal["valid", "test"] = "test",
+) -> Spec:
+    """Spec of a MA-GNN of the package: preset `paper`, changed by `config`."""
+    return Spec(
+        data=data,
+        protocol=protocol,
+        refit=refit,
+        on=on,
+        system="MA-GNN",
+        variant=variant,
+        settings=make_settings("paper", config).model_dump(mode="json"),
+        seed=seed,
+        data_sha256=LOGS[data].sha256,
+    )
+
+
+def load(spec: Spec) -> Run | None:
+    """The finished or failed run of a spec; None if there is none.
+
+    Raises:
+        StaleRunError: the file there is of another spec (data, code, settings), or is no run.
+    """
+    if not spec.path.exists():
+        return None
+    name = spec.path.relative_to(RUNS)
+    try:
+        run = Run.model_validate_json(spec.path.read_text())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StaleRunError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for field in Spec.model_fields:
+        wanted, found = getattr(spec, field), getattr(run.spec, field)
+        if field == "settings" and spec.code == METHOD:  # a setting that came later has its default in an older run
+            wanted, found = Settings.model_validate(wanted), Settings.model_validate(found)
+        if wanted != found:
+            raise StaleRunError(f"{name}: {field} is {found!r}, not {wanted!r}; run it again")
+    return run
+
+
+def is_finished(spec: Spec, *, retry: bool = False) -> bool:
+    """Whether the run is there and need not be repeated. One of older code or settings must, and `retry` the failed too."""
+    try:
+        run = load(spec)
+    except StaleRunError as stale:
+        print(stale, file=sys.stderr)
+        return False
+    return run is not None and not (retry and run.error)
+
+
+def describe(run: Run) -> str:
+    """One line on how it went."""
+    if run.error:
+        return f"failed: {run.error.splitlines()[-1]}"
+    metrics = run.metrics or run.valid
+    shown = [f"{name} {metrics[name]:.4f}" for name in ("recall@10", "ndcg@10") if name in metrics]
+    return "  ".join([*shown, f"{run.epochs} epochs", f"{run.fit_seconds:.0f} s", f"{run.peak_gib:.2f} GiB"])
+
+
+def users_of(spec: Spec) -> pl.DataFrame:
+    """Metrics of each user: `user` and PER_USER_METRICS."""
+    return pl.read_parquet(spec.path.with_suffix(".parquet"))
+
+
+def judge(spec: Spec, split: Split, items_UK: NDArray[np.int64], **outcome: Any) -> Run:
+    """Judge lists and store the run.
+
+    Args:
+        spec: what made the lists.
+        split: what they were made on.
+        items_UK: a row for every user of the log, K = max(KS), -1 where a list ends early.
+        outcome: the other fields of `Run`.
+    """
+    history, held_out = (split.train_and_valid, split.test) if spec.on == "test" else (split.train, split.valid)
+    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    metrics: dict[str, float] = {}
+    ci95: dict[str, tuple[float, float]] = {}
+    each: dict[str, NDArray[np.float64]] = {}
+    for k in KS:
+        result = evaluate_lists(items_UK[users, :k], users, held_out)
+        metrics |= result.metrics
+        ci95 |= result.ci95
+        each |= {f"{name}@{k}": values for name, values in result.per_user.items()}
+    run = Run(
+        spec=spec, metrics=_rounded(metrics), ci95={k: _pair(v) for k, v in ci95.items()}, about=about(), **outcome
+    )
+    columns = {name: pl.Series(each[name], dtype=pl.Float32) for name in PER_USER_METRICS}
+    spec.path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(spec.path.with_suffix(".parquet")) as temporary:
+        pl.DataFrame({"user": pl.Series(users, dtype=pl.UInt32), **columns}).write_parquet(temporary)
+    return store(run)
+
+
+def store(run: Run) -> Run:
+    """Write a run's JSON."""
+    run.spec.path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(run.spec.path) as temporary:
+        temporary.write_text(json.dumps(run.model_dump(), indent=1) + "\n")
+    return run
+
+
+def failed(spec: Spec, error: str) -> Run:
+    """Store that a run failed, with its last lines."""
+    return store(Run(spec=spec, about=about(), error="\n".join(error.strip().splitlines()[-12:])))
+
+
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in metrics.items()}
+
+
+def _pair(interval: tuple[float, float]) -> tuple[float, float]:
+    return round(interval[0], 6), round(interval[1], 6)
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower().replace("+", "-plus-")).strip("-")

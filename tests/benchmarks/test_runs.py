@@ -1,0 +1,111 @@
+"""Runs are stored whole, found again, and refused if they are of something else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import magnn
+from benchmarks import runs
+from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, ours, users_of
+from magnn.data.split import Split
+from magnn.ranking.rank import rank
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def spec() -> Spec:
+    return ours("ml-1m", "paper", variant="MF + S", config={"model": {"long_term": False}}, seed=3)
+
+
+def judged(spec: Spec, recommender: magnn.Recommender) -> tuple[Run, Split]:
+    split = recommender.split
+    everybody = np.arange(split.events.n_users)
+    lists, _ = rank(recommender.scorer(split.train_and_valid), everybody, split.train_and_valid, max(KS))
+    return judge(spec, split, lists, epochs=7, fit_seconds=2.5), split
+
+
+def test_lists_are_judged_as_the_package_evaluates(spec: Spec, recommender: magnn.Recommender) -> None:
+    run, split = judged(spec, recommender)
+    for k in KS:
+        expected = magnn.evaluate(recommender, split, k=k, baselines=False)
+        assert {name: run.metrics[name] for name in expected.metrics} == pytest.approx(expected.metrics, abs=1e-6)
+    users = users_of(spec)
+    assert users["recall@10"].mean() == pytest.approx(run.metrics["recall@10"], abs=1e-6)
+    assert len(users) == expected.n_users
+    low, high = run.ci95["recall@10"]
+    assert low <= run.metrics["recall@10"] <= high
+
+
+def test_a_run_is_found_again(spec: Spec, recommender: magnn.Recommender, folder: Path) -> None:
+    assert load(spec) is None
+    assert not is_finished(spec)
+    run, _ = judged(spec, recommender)
+    assert load(spec) == run
+    assert is_finished(spec)
+    assert spec.path.relative_to(folder) == Path("ml-1m-paper-refit-test/ma-gnn-mf-plus-s-3.json")
+    assert "7 epochs" in describe(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"data_sha256": "0" * 64}, "data_sha256"),
+        ({"code": "magnn-0"}, "code is 'magnn-0'"),
+        ({"settings": {"model": {"dim": 7}}}, "settings"),
+    ],
+)
+def test_another_data_code_or_setting_is_refused(
+    spec: Spec, recommender: magnn.Recommender, change: dict[str, object], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged(spec, recommender)
+    stored = json.loads(spec.path.read_text())
+    spec.path.write_text(json.dumps(stored | {"spec": stored["spec"] | change}))
+    with pytest.raises(StaleRunError, match=word):
+        load(spec)
+    assert not is_finished(spec)
+    assert word in capsys.readouterr().err
+
+
+def test_a_setting_that_came_later_does_not_make_a_run_stale(spec: Spec, recommender: magnn.Recommender) -> None:
+    judged(spec, recommender)
+    stored = json.loads(spec.path.read_text())
+    del stored["spec"]["settings"]["model"]["cosine"]  # as if it had not been there; its default is off
+    spec.path.write_text(json.dumps(stored))
+    assert is_finished(spec)
+
+
+def test_a_broken_file_is_refused(spec: Spec) -> None:
+    spec.path.parent.mkdir(parents=True)
+    spec.path.write_text('{"spec": 3}')
+    with pytest.raises(StaleRunError, match="spec"):
+        load(spec)
+    spec.path.write_text("{")
+    with pytest.raises(StaleRunError, match="JSON"):
+        load(spec)
+
+
+def test_a_failure_is_recorded_with_its_last_lines(spec: Spec) -> None:
+    run = failed(spec, "\n".join(f"line {n}" for n in range(100)) + "\nMemoryError: no more\n")
+    assert load(spec) == run
+    assert run.error is not None
+    assert "line 99" in run.error
+    assert "line 50" not in run.error
+    assert describe(run) == "failed: MemoryError: no more"
+    assert is_finished(spec)
+    assert not is_finished(spec, retry=True)
+
+
+def test_the_method_number_stands_for_the_results(small_log: tuple[object, object]) -> None:
+    """If this fails, a change has changed what the package learns: raise METHOD in benchmarks/runs.py, and this number."""
+    events, _ = small_log
+    split = magnn.split(magnn.read_events(events), "paper")  # type: ignore[arg-type]
+    training = {"batch_size": 64, "learning_rate": 0.03, "l2": 1e-3, "negatives": 2, "targets": 3, "epochs": 6}
+    fitted = magnn.fit(split, config={"model": {"dim": 8, "heads": 4}, "training": training}, refit=False)
+    assert (runs.METHOD, round(fitted.logs[-1].loss, 3)) == ("magnn-1", 1.623)

@@ -1,0 +1,52 @@
+"""Tests between systems, against SciPy's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, permutation_test, ttest_rel
+
+from benchmarks import significance
+from benchmarks.significance import holm, paired_p
+
+
+def scipy_p(a: np.ndarray, b: np.ndarray) -> float:
+    draws = {"permutation_type": "samples", "n_resamples": np.inf, "vectorized": True}
+    return float(permutation_test((a - b,), lambda x, axis: x.sum(axis=axis), **draws).pvalue)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=10))
+def test_few_users_are_tested_exactly(pairs: list[tuple[int, int]]) -> None:
+    a, b = np.array(pairs, float).T / 3
+    assert paired_p(a, b) == pytest.approx(scipy_p(a, b))
+
+
+def test_many_users_as_a_t_test_would() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.random(3000)
+    for shift, spread in ((0.0, 0.3), (0.01, 0.3), (0.02, 0.3)):
+        b = a + shift + rng.normal(0, spread, len(a))
+        assert paired_p(a, b) == pytest.approx(ttest_rel(a, b).pvalue, abs=0.02)
+
+
+def test_only_signs_count_where_differences_are_alike() -> None:
+    a = np.array([1.0] * 40 + [0.0] * 20 + [0.5] * 100)
+    b = np.array([0.0] * 40 + [1.0] * 20 + [0.5] * 100)
+    assert paired_p(a, b) == pytest.approx(binomtest(40, 60).pvalue, abs=0.005)
+
+
+def test_p_is_never_zero_and_one_where_nothing_differs() -> None:
+    assert paired_p(np.ones(200), np.zeros(200)) == 1 / (significance.DRAWS + 1)
+    assert paired_p(np.ones(200), np.ones(200)) == 1.0
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
+    """An adjusted value is the largest Bonferroni value over all sets of hypotheses that hold this one."""
+    n = len(p_values)
+    for i, adjusted in enumerate(holm(p_values)):
+        sets = [[j for j in range(n) if mask >> j & 1] for mask in range(1, 2**n) if mask >> i & 1]
+        closed = max(min(1.0, len(s) * min(p_values[j] for j in s)) for s in sets)
+        assert adjusted == pytest.approx(closed)
