@@ -12,7 +12,17 @@ import time
 from benchmarks.measure import CDS, ROOT, SCRATCH
 from benchmarks.page import write_page
 
-NAMES = ("startup", "preparation", "training", "evaluation", "recommendation", "memory", "growth", "roofline")
+NAMES = (
+    "startup",
+    "preparation",
+    "archive",
+    "training",
+    "evaluation",
+    "recommendation",
+    "memory",
+    "growth",
+    "roofline",
+)
 NEED_CDS = {"training", "evaluation", "roofline"}
 
 

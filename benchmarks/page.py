@@ -16,6 +16,7 @@ PICTURES = ROOT / "docs" / "performance"
 TITLES = {
     "startup": "Start",
     "preparation": "From a log to the first training batch",
+    "archive": "A public data set, prepared as the paper's authors did",
     "training": "Training",
     "evaluation": "Evaluation",
     "recommendation": "Recommendation",
