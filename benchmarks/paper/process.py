@@ -1,11 +1,13 @@
 """One run of the package's own model, in a process of its own: `python -m benchmarks.paper.process SPEC`, as JSON."""
 
+import os
 import shutil
 import subprocess
 import sys
 import traceback
 
 import numpy as np
+import torch
 
 import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
@@ -16,14 +18,20 @@ from magnn.ranking.rank import rank
 STOPPED = 130  # what a shell says of a process that Ctrl-C ended
 
 
-def run_in_process(spec: Spec) -> Run:
+def run_in_process(spec: Spec, *, threads: int | None = None, quiet: bool = False) -> Run:
     """The finished run, or the failed one.
+
+    Args:
+        threads: of PyTorch; all cores if not given.
+        quiet: no progress bar.
 
     Raises:
         KeyboardInterrupt: it was stopped; another call goes on from there.
     """
     command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json()]
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    stderr = subprocess.DEVNULL if quiet else None
+    code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
     if code == STOPPED:
         raise KeyboardInterrupt
     return failed(spec, f"the process ended with {code}") if code else load(spec) or failed(spec, "it left no result")
@@ -61,6 +69,7 @@ def run(spec: Spec) -> Run | None:
         epochs=best.epoch,
         fit_seconds=round(sum(log.train_seconds + log.valid_seconds for log in logs), 1),
         peak_gib=round(peak, 3),
+        threads=torch.get_num_threads(),
         stopped_by="epochs" if len(selected) == recommender.settings.training.epochs else "patience",
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
