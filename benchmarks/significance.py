@@ -38,7 +38,7 @@ def paired_p(a_U: NDArray[np.float64], b_U: NDArray[np.float64], seed: int = 0) 
     for first in range(0, 2**n if exact else DRAWS, BLOCK):
         size = min(BLOCK, (2**n if exact else DRAWS) - first)
         if exact:
-            negative = (np.arange(first, first + size)[:, None] >> np.arange(n)) & 1
+            negative = ((np.arange(first, first + size)[:, None] >> np.arange(n)) & 1).astype(np.uint8)
         else:
             negative = np.unpackbits(rng.integers(0, 256, (size, -(-n // 8)), np.uint8), axis=1, count=n)
         totals = difference.sum() - 2 * (negative.astype(np.float32) @ difference)

@@ -242,7 +242,9 @@ MANIFESTS = {
     "newer": json.dumps({"format": "magnn", "format_version": 99}),
     "without hashes": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION}),
     "hashes no table": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION, "sha256": ["abc"]}),
-    "wrong hashes": json.dumps({"format": "magnn", "format_version": artifact.FORMAT_VERSION, "sha256": dict.fromkeys(artifact.FILES, "0")}),
+    "wrong hashes": json.dumps(
+        {"format": "magnn", "format_version": artifact.FORMAT_VERSION, "sha256": dict.fromkeys(artifact.FILES, "0")}
+    ),
 }
 
 

@@ -28,8 +28,8 @@ class Settings(BaseModel):
     training: TrainingConfig = TrainingConfig()
 
 
-# The paper's model; what the paper leaves open was chosen on the validation events of Amazon CDs (docs/experiments.md). There
-# a strong penalty is worth more than anything else; a dense log such as MovieLens-100K wants 1e-4.
+# The paper's model; what the paper leaves open was chosen on the validation events of Amazon CDs (docs/experiments.md).
+# There a strong penalty is worth more than anything else; a dense log such as MovieLens-100K wants 1e-4.
 PRESETS = {"paper": Settings(preset="paper", training=TrainingConfig(l2=1e-2))}
 DEFAULT_PRESET = "paper"
 

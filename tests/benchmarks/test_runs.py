@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import magnn
@@ -102,10 +103,10 @@ def test_a_failure_is_recorded_with_its_last_lines(spec: Spec) -> None:
     assert not is_finished(spec, retry=True)
 
 
-def test_the_method_number_stands_for_the_results(small_log: tuple[object, object]) -> None:
+def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     """If this fails, a change has changed what the package learns: raise METHOD in benchmarks/runs.py, and this number."""
     events, _ = small_log
-    split = magnn.split(magnn.read_events(events), "paper")  # type: ignore[arg-type]
+    split = magnn.split(magnn.read_events(events), "paper")
     training = {"batch_size": 64, "learning_rate": 0.03, "l2": 1e-3, "negatives": 2, "targets": 3, "epochs": 6}
     fitted = magnn.fit(split, config={"model": {"dim": 8, "heads": 4}, "training": training}, refit=False)
     assert (runs.METHOD, round(fitted.logs[-1].loss, 3)) == ("magnn-1", 1.623)

@@ -21,9 +21,9 @@ class HistoryQuery(nn.Module):
 
     X = E[H] + positions; S = softmax over items of W3 tanh(W1 X + (W2 p_u) 1^T); z = mean over heads of tanh(S X).
 
-    The paper gives no scale of the positions. At an amplitude of 1 they drown embeddings that start fifty times smaller: z is
-    then nearly the same vector for everybody, which learns popularity first and hinders the rest (docs/experiments.md). So
-    they have that of the initial embeddings.
+    The paper gives no scale of the positions. At an amplitude of 1 they drown embeddings that start fifty times smaller: z
+    is then nearly the same vector for everybody, which learns popularity first and hinders the rest
+    (docs/experiments.md). So they have that of the initial embeddings.
     """
 
     positions_HD: Tensor

@@ -1,0 +1,112 @@
+"""The page of results: every table from the files, and nothing in it that is of something else."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from benchmarks import results_page, runs
+from benchmarks.paper.experiments import ablation, main_result, sizes
+from benchmarks.peers.comparison import COMPARISONS, NAMES, final_specs
+from benchmarks.runs import KS, PER_USER_METRICS, Run, Spec, failed, store
+from magnn.ranking.metrics import PER_USER
+
+USERS = 300
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    return tmp_path
+
+
+def make_up(specs: Iterable[Spec], level: float = 0.1) -> None:
+    """Runs as if they had been made, each user's metrics around `level`."""
+    about = {
+        "date": "2026-01-02",
+        "machine": "a machine",
+        "python": "3.11",
+        "versions": {"magnn": "0"},
+        "commit": "abc",
+    }
+    for spec in specs:
+        each = np.random.default_rng(spec.seed).uniform(0, 2 * level, USERS)
+        names = [f"{name}@{k}" for name in (*PER_USER, "coverage") for k in KS]
+        run = Run(
+            spec=spec,
+            metrics={name: round(float(each.mean()), 6) for name in names},
+            ci95=dict.fromkeys(names, (level * 0.9, level * 1.1)),
+            epochs=12,
+            fit_seconds=345.0,
+            threads=2,
+            peak_gib=0.5,
+            stopped_by="patience",
+            about=about,
+        )
+        store(run)
+        table = {"user": pl.Series(range(USERS), dtype=pl.UInt32)} | dict.fromkeys(PER_USER_METRICS, pl.Series(each))
+        pl.DataFrame(table).write_parquet(spec.path.with_suffix(".parquet"))
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"## {title}")[1].split("\n## ")[0]
+
+
+def test_the_page_is_up_to_date(tmp_path: Path) -> None:
+    """If this fails: python -m benchmarks.results_page."""
+    assert results_page.write_page(tmp_path) == results_page.PAGE.read_text()
+
+
+def test_nothing_run_is_a_page_of_published_numbers(folder: Path) -> None:
+    text = results_page.write_page(folder)
+    assert "MA-GNN, published | .0442" in text
+    assert "here" not in section(text, "The paper's main result")
+    assert "Refused" not in text
+
+
+def test_everything_run_is_in_the_tables(folder: Path) -> None:
+    make_up(main_result("amazon-cds"), 0.2)
+    make_up([*ablation("amazon-cds"), *sizes("amazon-cds")], 0.1)
+    for data, protocol, refit in COMPARISONS:
+        for name in NAMES:
+            if (data, name) != ("amazon-cds", "MA-GNN"):  # that is the main result's
+                make_up(final_specs(name, data, protocol, refit=refit)[:1], 0.1)
+    text = results_page.write_page(folder)
+    main = section(text, "The paper's main result")
+    assert "**MA-GNN, here, preset `paper`, 5 seeds**" in main
+    assert main.count("| 12 | 6 min, 2 threads | 0.50 GiB |") == 5  # a row a seed
+    parts = section(text, "Ablation")
+    assert "| MF + S + H, gated | .0401 |" in parts
+    assert parts.count("p<.01") == 5  # half as good as the full model, all of them
+    assert "| attention heads h |" in section(text, "Heads and memory units")
+    for data, protocol, _ in COMPARISONS:
+        table = section(text, f"{data}, {protocol}")
+        assert all(f"| {name} |" in table or f"| **{name}** |" in table for name in NAMES)
+        assert (folder / f"{data}-{protocol}.png").stat().st_size > 5_000
+    assert "p<.01" in section(text, "amazon-cds, paper")
+    assert "p=1.00" in section(text, "ml-1m, paper")  # all made up alike
+    assert "Refused" not in text
+
+
+def test_what_is_of_other_code_is_refused_and_said(folder: Path) -> None:
+    specs = main_result("amazon-cds")
+    make_up(specs)
+    stored = json.loads(specs[1].path.read_text())
+    stored["spec"]["code"] = "magnn-0"
+    specs[1].path.write_text(json.dumps(stored))
+    text = results_page.write_page(folder)
+    assert "4 seeds" in text
+    assert "ma-gnn-1.json: code is 'magnn-0'" in section(text, "Refused")
+
+
+def test_a_failure_is_named_below_its_table(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[1]
+    make_up(final_specs("Item-kNN with recency", data, protocol, refit=refit)[:1])
+    broken = next(name for name in NAMES if name.startswith("RecBole"))
+    failed(final_specs(broken, data, protocol, refit=refit)[0], "Traceback\nMemoryError: no more")
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert f"- {broken} failed: `MemoryError: no more`" in text
+    assert f"| {broken} |" not in text
