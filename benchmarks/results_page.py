@@ -242,7 +242,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     runs = [run for name in NAMES for run in page.finals(name, data, protocol, refit=refit)]
     finished = sorted((run for run in runs if not run.error), key=lambda run: -run.metrics["ndcg@10"])
     reference = next((run for run in finished if run.spec.system == MAGNN), None)
-    if not runs:
+    if all(run is reference for run in runs):  # nothing to compare yet
         return
     page.add(f"## {data}, {protocol}, {'refit' if refit else 'no refit'}")
     p_values: dict[tuple[str, str], float] = {}

@@ -1,0 +1,60 @@
+"""Peers beside MA-GNN on the same split: `python -m benchmarks.peers build`, then `python -m benchmarks.peers run`.
+
+For each system and each of its settings: train in a process of its own, choosing the epoch on the validation events. The
+best setting by validation ndcg@10 is trained once more on train + valid, where the protocol refits, and ranked on the
+test events. Only these lists are judged on the test events. What is finished is not run again; what fails is recorded with
+its last lines and does not stop the rest.
+"""
+
+import sys
+from argparse import ArgumentParser
+
+from benchmarks.peers import environments
+from benchmarks.peers.comparison import COMPARISONS, NAMES
+from benchmarks.peers.contest import compete
+from benchmarks.peers.systems import SYSTEMS
+
+
+def main() -> None:
+    """Build environments, or run what is missing."""
+    parser = ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("action", choices=("build", "run", "list"))
+    parser.add_argument("data", nargs="?", help="one data set; all if none is named")
+    parser.add_argument("--protocol", help="one protocol; all if none is named")
+    parser.add_argument("--system", action="append", metavar="NAME", help="one system (may be repeated); all if none")
+    parser.add_argument("--minutes", type=float, default=60, help="limit of one training, a setting (%(default)s)")
+    parser.add_argument("--retry", action="store_true", help="run again what failed")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.system or []) - set(NAMES):
+        parser.error(f"no system {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    chosen = [c for c in COMPARISONS if arguments.data in (None, c[0]) and arguments.protocol in (None, c[1])]
+    if not chosen:
+        parser.error("there are " + "; ".join(f"{data} {protocol}" for data, protocol, _ in COMPARISONS))
+    if arguments.action == "list":
+        print("\n".join(NAMES))
+    elif arguments.action == "build":
+        build()
+    else:
+        for data, protocol, refit in chosen:
+            print(f"{data}, {protocol}, {'refit' if refit else 'no refit'}", file=sys.stderr)
+            for name in arguments.system or NAMES:
+                limit = 60 * arguments.minutes
+                compete(name, data, protocol, refit=refit, limit=limit, retry=arguments.retry)
+
+
+def build() -> None:
+    """Every peer's environment; of one that fails, the systems are left out."""
+    for folder in dict.fromkeys(system.folder for system in SYSTEMS):
+        print(f"{folder}: building its environment", file=sys.stderr)
+        try:
+            environments.build(folder)
+        except environments.BuildError as error:
+            print(f"{folder}: failed\n{error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

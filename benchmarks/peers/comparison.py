@@ -1,0 +1,69 @@
+"""What is compared on what, as runs: the settings that each system tries, and the run that is judged on the test events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.peers import environments
+from benchmarks.peers.systems import SYSTEMS, System
+from benchmarks.runs import LOGS, Run, Spec, ours
+from magnn.data.split import Protocol
+
+# Data, protocol, and whether the final model is trained on the validation events too: as public results are reported.
+COMPARISONS: tuple[tuple[str, Protocol, bool], ...] = (
+    ("amazon-cds", "paper", True),
+    ("amazon-beauty", "leave-one-out", False),
+    ("ml-1m", "leave-one-out", False),
+    ("amazon-beauty", "paper", True),
+    ("ml-1m", "paper", True),
+)
+SELECT_BY = "ndcg@10"
+MAGNN = "MA-GNN"
+# As many as the peers have: the preset, and the penalty, which is what matters most from one log to the next.
+MAGNN_SETTINGS: tuple[dict[str, Any], ...] = ({}, {"training": {"l2": 1e-3}}, {"training": {"l2": 1e-4}})
+NAMES = (*(system.name for system in SYSTEMS), MAGNN)
+
+
+def setting_specs(name: str, data: str, protocol: Protocol) -> list[Spec]:
+    """A run for each setting of a system, on the validation events."""
+    if name == MAGNN:
+        return [
+            ours(data, protocol, variant=f"setting {number}", config=config, refit=False, on="valid")
+            for number, config in enumerate(MAGNN_SETTINGS, start=1)
+        ]
+    return [
+        _spec(name, data, protocol, settings, refit=False, on="valid", variant=f"setting {number}")
+        for number, settings in enumerate(system_of(name).settings, start=1)
+    ]
+
+
+def final_specs(name: str, data: str, protocol: Protocol, *, refit: bool) -> list[Spec]:
+    """The run on the test events, for each setting that may be the chosen one."""
+    if name == MAGNN:  # with the preset as it is, it is the paper's main result
+        return [
+            ours(data, protocol, variant=f"setting {number}" if number > 1 else "", config=config, refit=refit)
+            for number, config in enumerate(MAGNN_SETTINGS, start=1)
+        ]
+    return [_spec(name, data, protocol, settings, refit=refit, on="test") for settings in system_of(name).settings]
+
+
+def system_of(name: str) -> System:
+    """By name."""
+    return next(system for system in SYSTEMS if system.name == name)
+
+
+def _spec(name: str, data: str, protocol: Protocol, settings: dict[str, Any], **how: Any) -> Spec:
+    return Spec(
+        data=data,
+        protocol=protocol,
+        system=name,
+        settings=settings,
+        data_sha256=LOGS[data].sha256,
+        code=environments.code_of(system_of(name).folder),
+        **how,
+    )
+
+
+def best_of(runs: Sequence[Run]) -> int | None:
+    """Index of the run with the best validation ndcg@10; None if all failed."""
+    finished = [number for number, run in enumerate(runs) if not run.error]
+    return max(finished, key=lambda number: runs[number].valid[SELECT_BY], default=None)

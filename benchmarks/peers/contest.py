@@ -1,0 +1,174 @@
+"""One system on one split: try its settings on the validation events, judge the best on the test events."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.measure import SCRATCH, about
+from benchmarks.paper.process import run_in_process
+from benchmarks.peers import environments
+from benchmarks.peers.comparison import MAGNN, best_of, final_specs, setting_specs, system_of
+from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, read_split, store
+from magnn.data.interactions import Histories
+from magnn.data.split import Protocol, Split
+
+THREADS = os.cpu_count() or 1
+GRACE = 1800.0  # seconds beyond the limit of training: for reading, validating and ranking
+
+
+def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool) -> None:
+    """Run what is missing, and say on standard error how it went.
+
+    Args:
+        name: of the system.
+        data, protocol, refit: the comparison.
+        limit: seconds of one training on the validation events; MA-GNN ends by its patience.
+        retry: run again what failed.
+    """
+    done = _finished(final_specs(name, data, protocol, refit=refit), retry=retry)
+    if done is not None:
+        _say(name, "test", done)
+        return
+    if name != MAGNN and environments.python_of(system_of(name).folder) is None:
+        print(f"  {name}: its environment is not built; python -m benchmarks.peers build", file=sys.stderr)
+        return
+    tried = []
+    for spec in setting_specs(name, data, protocol):
+        lists_there = name == MAGNN or (_folder(spec) / "lists.npy").exists()
+        if not (is_finished(spec, retry=retry) and lists_there):
+            if name == MAGNN:
+                run_in_process(spec)
+            else:
+                _try_setting(spec, limit)
+        run = load(spec)
+        assert run is not None
+        _say(name, spec.variant, run)
+        tried.append(run)
+    chosen = best_of(tried)
+    if chosen is None:
+        return
+    spec = final_specs(name, data, protocol, refit=refit)[chosen]
+    _say(name, "test", run_in_process(spec) if name == MAGNN else _judge_on_test(spec, tried[chosen]))
+
+
+def _finished(specs: list[Spec], *, retry: bool) -> Run | None:
+    """The run on the test events, whichever of the settings it was."""
+    for spec in specs:
+        try:
+            run = load(spec)
+        except StaleRunError:
+            continue
+        if run is not None and not (run.error and retry):
+            return run
+    return None
+
+
+def _folder(spec: Spec) -> Path:
+    return SCRATCH / "peers" / spec.path.parent.name / spec.path.stem
+
+
+def _try_setting(spec: Spec, limit: float) -> None:
+    """Train, choosing the epoch on the validation events, and store how good that was; the lists stay in the folder."""
+    report = _train(spec, read_split(spec.data, spec.protocol), limit=limit, epochs=None)
+    if isinstance(report, str):
+        failed(spec, report)
+        return
+    store(
+        Run(
+            spec=spec,
+            valid={name: round(value, 6) for name, value in report["valid"].items()},
+            epochs=report["best_epoch"],
+            fit_seconds=round(report["train_seconds"] + report["valid_seconds"], 1),
+            limit_seconds=limit,
+            peak_gib=round(report["peak_gib"], 3),
+            stopped_by=report["stopped_by"],
+            about=about() | {"peer_versions": report["versions"]},
+        )
+    )
+
+
+def _judge_on_test(spec: Spec, chosen: Run) -> Run:
+    """Train on train + valid, if the comparison refits, and judge the lists."""
+    split = read_split(spec.data, spec.protocol)
+    folder, seconds, peak = _folder(chosen.spec), chosen.fit_seconds, chosen.peak_gib
+    if spec.refit:
+        folder = _folder(spec)
+        report = _train(spec, split, limit=None, epochs=chosen.epochs)
+        if isinstance(report, str):
+            return failed(spec, report)
+        seconds, peak = seconds + report["train_seconds"], max(peak, report["peak_gib"])
+    own = json.loads((folder / "report.json").read_text())["own_metrics"] or {}
+    return judge(
+        spec,
+        split,
+        np.load(folder / "lists.npy").astype(np.int64),
+        valid=chosen.valid,
+        epochs=chosen.epochs,
+        fit_seconds=round(seconds, 1),
+        limit_seconds=chosen.limit_seconds,
+        peak_gib=round(peak, 3),
+        stopped_by=chosen.stopped_by,
+        own_metrics={name: value for name, value in own.items() if isinstance(value, float)},
+    )
+
+
+def _train(spec: Spec, split: Split, *, limit: float | None, epochs: int | None) -> dict[str, Any] | str:
+    """Run the adapter; its report, or its last lines if it failed.
+
+    Args:
+        limit: seconds of training; None for as long as it takes.
+        epochs: train on train + valid for so many; None to train on train and choose the epoch on valid.
+    """
+    system, folder = system_of(spec.system), _folder(spec)
+    python = environments.python_of(system.folder)
+    assert python is not None
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if epochs is None:
+        _write_log(split.train, folder / "train.tsv")
+        _write_log(split.valid, folder / "valid.tsv")
+    else:
+        _write_log(split.train_and_valid, folder / "train.tsv")
+    _write_log(split.train_and_valid, folder / "history.tsv")
+    _write_log(split.test, folder / "test.tsv")
+    task = {
+        "model": system.model,
+        "settings": spec.settings,
+        "k": max(KS),
+        "threads": THREADS,
+        "seed": spec.seed,
+        "seconds": limit or 1e9,
+        "epochs": epochs,
+        "n_users": split.events.n_users,
+        "n_items": split.events.n_items,
+    }
+    (folder / "task.json").write_text(json.dumps(task))
+    command = [str(python), str(environments.PEERS / system.folder / "adapter.py"), str(folder)]
+    patience = None if limit is None else limit + GRACE
+    with (folder / "log.txt").open("w") as log:
+        try:
+            code = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=patience).returncode
+        except subprocess.TimeoutExpired:
+            return f"{(folder / 'log.txt').read_text()}\nstopped: it took more than {patience:.0f} s"
+    if code or not (folder / "report.json").exists():
+        return f"{(folder / 'log.txt').read_text()}\nended with {code}"
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def _write_log(histories: Histories, path: Path) -> None:
+    """user, item and position in the user's sequence, as integers."""
+    positions = np.arange(len(histories.items)) - np.repeat(histories.offsets[:-1], histories.lengths)
+    log = pl.DataFrame({"user": histories.users, "item": histories.items, "time": positions})
+    log.write_csv(path, separator="\t")
+
+
+def _say(name: str, what: str, run: Run) -> None:
+    print(f"  {name}, {what}: {describe(run)}", file=sys.stderr, flush=True)

@@ -1,0 +1,73 @@
+"""A virtual environment for each peer library, beside its adapter: the libraries ask for versions that exclude each other.
+
+Built from the folder's requirements.txt, which pins everything, and rebuilt when that changes. A folder without one runs in
+the project's own environment. RecBole's dependencies end at Python 3.11.
+"""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+PEERS = Path(__file__).parent
+STAMP = "requirements.sha256"
+LAST_LINES = 15
+
+
+class BuildError(Exception):
+    """An environment could not be built; the message ends with pip's last lines."""
+
+
+def python_of(folder: str) -> Path | None:
+    """The interpreter of a peer's environment; None if it is not built, or built from other requirements."""
+    if not _requirements(folder).exists():
+        return Path(sys.executable)
+    stamp, python = _environment(folder) / STAMP, _python(folder)
+    if not (stamp.exists() and python.exists()) or stamp.read_text() != _sha256(_requirements(folder)):
+        return None
+    return python
+
+
+def build(folder: str) -> Path:
+    """Build a peer's environment, unless it is there; its interpreter.
+
+    Raises:
+        BuildError: pip or venv failed.
+    """
+    if (python := python_of(folder)) is not None:
+        return python
+    _run([sys.executable, "-m", "venv", "--clear", str(_environment(folder))], folder)
+    _run([str(_python(folder)), "-m", "pip", "install", "-r", str(_requirements(folder))], folder)
+    (_environment(folder) / STAMP).write_text(_sha256(_requirements(folder)))
+    return _python(folder)
+
+
+def code_of(folder: str) -> str:
+    """What stands for a peer's version in its results: they are of this adapter and these requirements, and of no other."""
+    files = [PEERS / "contract.py", PEERS / folder / "adapter.py", _requirements(folder)]
+    return f"{folder}-{hashlib.sha256(b''.join(file.read_bytes() for file in files if file.exists())).hexdigest()[:12]}"
+
+
+def _environment(folder: str) -> Path:
+    return PEERS / folder / ".venv"
+
+
+def _python(folder: str) -> Path:
+    return _environment(folder) / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def _requirements(folder: str) -> Path:
+    return PEERS / folder / "requirements.txt"
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _run(command: list[str], folder: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        last = "\n".join(done.stdout.strip().splitlines()[-LAST_LINES:])
+        raise BuildError(
+            f"the environment of {folder} was not built: {' '.join(command[1:4])} ended with {done.returncode}\n{last}"
+        )

@@ -1,0 +1,142 @@
+"""The peers, and three settings for each: the same small tuning budget for everyone.
+
+The first is what the library's defaults or the paper say; the others change what its documentation or the literature says
+matters most. Where those give ranges, the values were tried on validation events, never on test events. Settings of a
+length or of a learning rate also decide how many epochs fit into the time limit on a CPU.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from magnn.ranking.baselines import DECAYS, EXPONENTS
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class System:
+    """A model of a library.
+
+    Attributes:
+        name: as tables show it.
+        folder: of the adapter, beside this file.
+        model: the adapter's name for it.
+        settings: the library's, and the adapter contract's "patience" and "valid_every".
+    """
+
+    name: str
+    folder: str
+    model: str
+    settings: tuple[Settings, ...]
+
+
+def _each(common: Settings, *changes: Settings) -> tuple[Settings, ...]:
+    return tuple(common | change for change in changes)
+
+
+# SASRec's paper (Kang and McAuley 2018): 2 blocks, 1 head, d = 50, binary cross-entropy with one negative, dropout .5 and
+# length 50 on the sparse Amazon logs, .2 and 200 on MovieLens. The third is the library's default loss, over all items.
+_SASREC = _each(
+    {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128},
+    {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session_max_len": 50},
+    {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200},
+    {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50},
+)
+# eSASRec's paper (2025, arXiv:2508.06450), its leave-one-out settings: of Beauty the block, head, dropout, length and
+# negatives; of MovieLens-1M the 64 factors (256 for Beauty take ten minutes an epoch on two cores). The second has the loss
+# of gSASRec (Petrov and Macdonald 2023, t = .75); the third the length of MovieLens-1M, with fewer negatives to fit.
+_ESASREC = _each(
+    {
+        "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
+        "use_key_padding_mask": True,
+        "n_heads": 1,
+        "n_factors": 64,
+        "lr": 0.001,
+        "batch_size": 128,
+    },
+    {"loss": "sampled_softmax", "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
+    {"loss": "gBCE", "gbce_t": 0.75, "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
+    {"loss": "sampled_softmax", "n_negatives": 64, "n_blocks": 2, "dropout_rate": 0.1, "session_max_len": 200},
+)
+
+# RecBole: first its defaults (properties/model/NAME.yaml; length 50, softmax over all items, batch 2,048, Adam at .001),
+# then values of the ranges that the page of each model recommends to search.
+_LOW_DROPOUT = {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2}
+_WINDOW = {"MAX_ITEM_LIST_LENGTH": 5}
+
+SYSTEMS = (
+    # Ours. What matters: item-kNN's exponent and decay (knn_settings.py; all that `magnn evaluate` tries, for a try takes
+    # seconds), EASE's regularisation (Steck 2019: 200 to 1,000).
+    System("Popularity", "own", "popularity", ({},)),
+    System(
+        "Item-kNN with recency",
+        "own",
+        "item-knn",
+        tuple({"exponent": exponent, "decay": decay} for exponent in EXPONENTS for decay in DECAYS),
+    ),
+    System("EASE", "own", "ease", _each({}, {"regularisation": 500}, {"regularisation": 200}, {"regularisation": 50})),
+    # implicit: first its defaults. Neighbours and, for BM25, the weight of popularity (B); for ALS factors, regularisation
+    # and the weight of an event (Hu et al. 2008: alpha = 40; Rendle et al. 2021); for BPR the rate and regularisation.
+    System("implicit item-kNN, cosine", "implicit", "cosine", _each({}, {"K": 20}, {"K": 100}, {"K": 300})),
+    System(
+        "implicit item-kNN, BM25",
+        "implicit",
+        "bm25",
+        _each({}, {"K": 20, "K1": 1.2, "B": 0.75}, {"K": 100, "K1": 1.2, "B": 0.3}, {"K": 300, "K1": 100, "B": 0.3}),
+    ),
+    System(
+        "implicit ALS",
+        "implicit",
+        "als",
+        (
+            {"factors": 100, "regularization": 0.01, "alpha": 1.0},
+            {"factors": 256, "regularization": 10.0, "alpha": 10.0},
+            {"factors": 128, "regularization": 0.1, "alpha": 40.0},
+        ),
+    ),
+    System(
+        "implicit BPR",
+        "implicit",
+        "bpr",
+        _each(
+            {"factors": 100, "valid_every": 10},
+            {"learning_rate": 0.01, "regularization": 0.01},
+            {"learning_rate": 0.05, "regularization": 0.01},
+            {"learning_rate": 0.05, "regularization": 0.05},
+        ),
+    ),
+    System(
+        "RecBole BPR",
+        "recbole",
+        "BPR",
+        _each({"valid_every": 2}, {}, {"learning_rate": 0.0005}, {"learning_rate": 0.005}),
+    ),
+    System(
+        "RecBole GRU4Rec",
+        "recbole",
+        "GRU4Rec",
+        ({}, {"learning_rate": 0.005}, {"learning_rate": 0.005, "dropout_prob": 0.5}),
+    ),
+    # Caser's and HGN's papers see the last 5 events (Tang and Wang 2018; Ma et al. 2019). Caser at 50 takes ten minutes an
+    # epoch on two cores, so its first setting is the paper's in this.
+    System(
+        "RecBole Caser",
+        "recbole",
+        "Caser",
+        _each(_WINDOW, {}, {"dropout_prob": 0.5, "reg_weight": 1e-5}, {"learning_rate": 0.005}),
+    ),
+    System("RecBole HGN", "recbole", "HGN", ({}, _WINDOW, _WINDOW | {"reg_weight": [0.001, 0.00001]})),
+    System("RecBole SASRec", "recbole", "SASRec", ({}, _LOW_DROPOUT, _LOW_DROPOUT | {"MAX_ITEM_LIST_LENGTH": 20})),
+    System(
+        "RecBole GC-SAN",
+        "recbole",
+        "GCSAN",
+        (
+            {},
+            _LOW_DROPOUT | {"n_layers": 1, "n_heads": 1},
+            _LOW_DROPOUT | {"n_layers": 1, "n_heads": 1, "MAX_ITEM_LIST_LENGTH": 20},
+        ),
+    ),
+    System("RecTools SASRec", "rectools", "sasrec", _SASREC),
+    System("RecTools eSASRec", "rectools", "sasrec", _ESASREC),
+)

@@ -1,0 +1,150 @@
+"""Each peer's adapter keeps the contract and learns, on a log where an item is followed by the next one."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.peers import environments
+
+pytestmark = pytest.mark.peers
+
+N_ITEMS, N_USERS, LENGTH, K = 100, 50, 14, 20
+NEW_USER, EMPTY_USER, UNTRAINED_ITEM = N_USERS, N_USERS + 1, N_ITEMS
+
+LIGR = {
+    "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
+    "use_key_padding_mask": True,
+    "n_heads": 1,
+}
+RECTOOLS = {"n_factors": 32, "n_blocks": 1, "session_max_len": 20, "batch_size": 8, "lr": 0.005, "dropout_rate": 0.1}
+RECBOLE = {"train_batch_size": 64, "learning_rate": 0.005, "valid_every": 5}
+# Folder, model, settings, epochs, and whether it can serve a user who was not trained on.
+PEERS = [
+    ("implicit", "cosine", {"K": 20}, None, True),
+    ("implicit", "bm25", {"K": 20, "K1": 1.2, "B": 0.75}, None, True),
+    ("implicit", "als", {"factors": 16}, 10, True),
+    ("implicit", "bpr", {"factors": 16, "learning_rate": 0.1, "valid_every": 10}, 100, False),
+    ("recbole", "BPR", RECBOLE, 40, False),
+    ("recbole", "GRU4Rec", RECBOLE, 30, True),
+    ("recbole", "Caser", RECBOLE | {"MAX_ITEM_LIST_LENGTH": 5}, 30, False),
+    ("recbole", "HGN", RECBOLE | {"MAX_ITEM_LIST_LENGTH": 5}, 20, False),
+    ("recbole", "SASRec", RECBOLE, 20, True),
+    ("recbole", "GCSAN", RECBOLE | {"MAX_ITEM_LIST_LENGTH": 10}, 10, True),
+    ("rectools", "sasrec", RECTOOLS | {"loss": "BCE", "n_heads": 1, "n_negatives": 5}, 40, True),
+    ("rectools", "sasrec", RECTOOLS | {"loss": "softmax", "n_heads": 1}, 20, True),
+    ("rectools", "sasrec", RECTOOLS | LIGR | {"loss": "sampled_softmax", "n_negatives": 20}, 20, True),
+    ("rectools", "sasrec", RECTOOLS | LIGR | {"loss": "gBCE", "gbce_t": 0.75, "n_negatives": 20}, 20, True),
+]
+ONE_OF_EACH = [PEERS[2], PEERS[4], PEERS[8], PEERS[11]]
+
+
+def name_of(peer: tuple[str, str, dict[str, Any], int | None, bool]) -> str:
+    return "-".join((peer[0], peer[1], str(peer[2].get("loss", "")))).strip("-")
+
+
+def events() -> dict[str, dict[int, list[int]]]:
+    """Items of each user in each file: the last event for the test, the one before for the validation."""
+    random = np.random.default_rng(5)
+    walks = {
+        user: [(start + i) % N_ITEMS for i in range(LENGTH)]
+        for user, start in enumerate(random.permutation(N_USERS) * 2)
+    }
+    train = {user: items[:-2] for user, items in walks.items()}
+    history = {user: items[:-1] for user, items in walks.items()} | {NEW_USER: [10, 11, UNTRAINED_ITEM, 12]}
+    held_out = {place: {user: [items[place]] for user, items in walks.items()} for place in (-2, -1)}
+    return {"train": train, "history": history, "valid": held_out[-2], "test": held_out[-1]}
+
+
+def write(folder: Path, name: str, items: dict[int, list[int]]) -> None:
+    rows = [f"{user}\t{item}\t{time}" for user, row in sorted(items.items()) for time, item in enumerate(row)]
+    (folder / f"{name}.tsv").write_text("\n".join(["user\titem\ttime", *rows]) + "\n")
+
+
+def run(
+    folder: Path,
+    peer: tuple[str, str, dict[str, Any], int | None, bool],
+    files: tuple[str, ...] = ("train", "valid", "history", "test"),
+    **changes: Any,
+) -> tuple[NDArray[np.int32], dict[str, Any], list[str]]:
+    """Lists, report, and the lines of progress."""
+    library, model, settings, epochs, _ = peer
+    python = environments.python_of(library)
+    if python is None:
+        pytest.skip(f"NOT RUN: environment of {library} is not built; python -m benchmarks.peers build")
+    for name in files:
+        write(folder, name, events()[name])
+    task = {"model": model, "settings": settings, "epochs": epochs, "k": K, "threads": 1, "seed": 0, "seconds": 1e9}
+    sizes = {"n_users": N_USERS + 2, "n_items": N_ITEMS + 1}
+    (folder / "task.json").write_text(json.dumps(task | sizes | changes))
+    command = [str(python), str(environments.PEERS / library / "adapter.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    progress = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
+    return np.load(folder / "lists.npy"), json.loads((folder / "report.json").read_text()), progress
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=name_of)
+def test_it_keeps_the_contract_and_learns(
+    peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
+) -> None:
+    lists, report, progress = run(tmp_path, peer)
+    history, test = events()["history"], events()["test"]
+
+    assert lists.dtype == np.int32
+    assert lists.shape == (N_USERS + 2, K)
+    for user, row in enumerate(lists.tolist()):
+        items = [item for item in row if item >= 0]
+        assert row == items + [-1] * (K - len(items))
+        assert len(set(items)) == len(items)
+        assert not set(items) & set(history.get(user, []))
+        assert max(items, default=0) <= N_ITEMS
+    assert (lists[EMPTY_USER] == -1).all()
+    assert (lists[NEW_USER, 0] >= 0) == peer[4]
+
+    hits = [
+        row.tolist().index(test[user][0]) if test[user][0] in row[:10] else None for user, row in enumerate(lists[:50])
+    ]
+    recall = np.mean([place is not None for place in hits])
+    ndcg = np.mean([0 if place is None else 1 / math.log2(place + 2) for place in hits])
+    assert recall > 3 * 10 / (N_ITEMS - LENGTH)  # three times chance
+    assert report["own_metrics"]["recall@10"] == pytest.approx(recall, abs=1e-6)
+    assert report["own_metrics"]["ndcg@10"] == pytest.approx(ndcg, abs=1e-6)
+
+    assert report["epochs"] == len(progress) <= (peer[3] or 1)
+    assert 1 <= report["best_epoch"] <= report["epochs"]
+    assert report["stopped_by"] in ("epochs", "patience")
+    assert 0 < report["valid"]["ndcg@10"] <= 1
+    assert all(report[name] > 0 for name in ("train_seconds", "valid_seconds", "recommend_seconds", "peak_gib"))
+    assert report["versions"][peer[0]]
+    files = {"task.json", "train.tsv", "valid.tsv", "history.tsv", "test.tsv", "lists.npy", "report.json"}
+    assert {path.name for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("peer", ONE_OF_EACH, ids=name_of)
+def test_a_final_fit_trains_as_long_as_it_is_told_and_looks_at_no_test_events(
+    peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
+) -> None:
+    lists, report, progress = run(tmp_path, peer, ("train", "history", "test"), epochs=3)
+    assert (report["epochs"], report["best_epoch"], len(progress)) == (3, 3, 3)
+    assert report["stopped_by"] == "epochs"
+    assert report["valid"] is None
+    (tmp_path / "again").mkdir()
+    again, report, _ = run(tmp_path / "again", peer, ("train", "history"), epochs=3)
+    np.testing.assert_array_equal(lists, again)
+    assert report["own_metrics"]["recall@10"] is None
+    assert "test.tsv" in report["own_metrics"]["reason"]
+
+
+@pytest.mark.parametrize("peer", ONE_OF_EACH, ids=name_of)
+def test_it_stops_when_the_time_is_up(peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path) -> None:
+    lists, report, progress = run(tmp_path, peer, seconds=1e-4, epochs=None)
+    assert (report["epochs"], report["best_epoch"], len(progress)) == (1, 1, 1)
+    assert report["stopped_by"] == "time"
+    assert report["train_seconds"] < 20
+    assert (lists[:N_USERS] >= 0).all()
