@@ -1,4 +1,4 @@
-"""The peers, and three settings for each: the same small tuning budget for everyone.
+"""The peers, and three settings for each: the same small tuning budget for every one that takes more than seconds.
 
 The first is what the library's defaults or the paper say; the others change what its documentation or the literature says
 matters most. Where those give ranges, the values were tried on validation events, never on test events. Settings of a

@@ -62,7 +62,7 @@ class RecTools:
 
     def __init__(self, task: Task, train: Log) -> None:
         torch.set_num_threads(task.threads)
-        seed_everything(task.seed)
+        seed_everything(task.seed, verbose=False)
         self.task = task
         self.dataset = Dataset.construct(events_of(train))
         config = {"get_trainer_func": make_trainer, "recommend_torch_device": "cpu"}
@@ -120,5 +120,5 @@ def own_metrics(task: Task, peer: Any, lists: Ids, history: Log, test: Log) -> d
 
 if __name__ == "__main__":
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|rectools")
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|pydantic|rectools")
     run(RecTools, own_metrics, ("rectools", "torch", "pytorch-lightning", "numpy", "pandas"))
