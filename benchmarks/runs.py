@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,6 +129,7 @@ class StaleRunError(Exception):
     """A result file is not of the run that was asked for."""
 
 
+@cache
 def read_split(data: str, protocol: Protocol) -> Split:
     """The split that every system gets."""
     log = LOGS[data]

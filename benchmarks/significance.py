@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-TEST = "paired sign-flip permutation test on the mean over users, 9,999 draws, Holm-corrected"
 DRAWS = 9_999
+TEST = f"paired sign-flip permutation test on the mean over users, {DRAWS:,} draws, Holm-corrected"
 BLOCK = 500  # draws in memory at once
 
 
