@@ -284,7 +284,10 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     )
     limits = sorted({run.limit_seconds for run in finished if run.limit_seconds})
     words = (
-        f"A training ends after {' or '.join(_minutes(limit) for limit in limits)} at the latest. " if limits else ""
+        f"A training ends after {' or '.join(_minutes(limit) for limit in limits)} at the latest; a system whose first "
+        "setting does not end before is judged with that one. "
+        if limits
+        else ""
     )
     page.add(
         f"{words}p: against MA-GNN, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "

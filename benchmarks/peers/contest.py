@@ -26,6 +26,8 @@ GRACE = 1800.0  # seconds beyond the limit of training: for reading, validating 
 def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool) -> None:
     """Run what is missing, and say on standard error how it went.
 
+    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached.
+
     Args:
         name: of the system.
         data, protocol, refit: the comparison.
@@ -51,6 +53,8 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
         assert run is not None
         _say(name, spec.variant, run)
         tried.append(run)
+        if len(tried) == 1 and run.stopped_by == "time":
+            break
     chosen = best_of(tried)
     if chosen is None:
         return
