@@ -3,7 +3,7 @@
 Written from the equations with PyTorch's own operations and Python's own loops, and meant to stay as it is: a ratio to it
 means the same thing next year. The tests hold the package to its values and gradients.
 
-Shapes: B = batch, H = long history, L = short window, T = targets, D = embedding size, N = items.
+Shapes: B = batch, H = long history, L = short window, T = targets, S = negatives a target, D = embedding size, N = items.
 """
 
 import math
@@ -17,7 +17,6 @@ from torch.nn import functional
 from magnn.data.interactions import Histories
 from magnn.data.windows import Batch
 from magnn.model.magnn import MAGNN
-from magnn.training.config import TrainingConfig
 
 
 def adjacency(histories: Histories, steps: int) -> Tensor:
@@ -37,18 +36,15 @@ def adjacency(histories: Histories, steps: int) -> Tensor:
     return torch.sparse_coo_tensor(index, weight / degree[index[0]], size, check_invariants=False).coalesce()
 
 
-def batch_loss(
-    model: MAGNN, adjacency_NN: Tensor, batch: Batch, negatives_BX: NDArray[np.int64], config: TrainingConfig
-) -> Tensor:
-    """BPR and penalty of one batch, for the full model with gated fusion: every window in full width, padding and all.
+def batch_loss(model: MAGNN, adjacency_NN: Tensor, batch: Batch, negatives_BX: NDArray[np.int64]) -> Tensor:
+    """BPR summed over one batch, for the full model with gated fusion: every window in full width, padding and all.
 
-    Uses the parameters of `model` and nothing else of it. S = 1 negative a target.
+    Uses the parameters of `model` and nothing else of it.
     """
     shape, n_items = model.config, model.n_items
     weight = dict(model.named_parameters())
     E, P, Q = weight["embeddings.input_D.weight"], weight["embeddings.users_D.weight"], weight["embeddings.output_ND"]
     users_B, history_BW, targets_BT = (torch.from_numpy(array) for array in batch)
-    negatives_BT = torch.from_numpy(negatives_BX)
     history_BH, recent_BL = history_BW[:, : shape.long_window], history_BW[:, shape.long_window :]
     taste_BD = functional.embedding(users_B, P, padding_idx=model.n_users)
 
@@ -81,16 +77,11 @@ def batch_loss(
     query_BD = taste_BD + g_BD * s_BD + (1 - g_BD) * long_BD + r_BD
 
     Q1 = torch.cat([Q, torch.zeros(1, shape.dim, dtype=Q.dtype)])  # a row for padding
-    positive_BT = (functional.embedding(targets_BT, Q1) * query_BD.unsqueeze(1)).sum(dim=2)
-    negative_BT = (functional.embedding(negatives_BT, Q1) * query_BD.unsqueeze(1)).sum(dim=2)
-    real_BT = (targets_BT != n_items) & (negatives_BT != n_items)
-    loss = -(functional.logsigmoid(positive_BT - negative_BT) * real_BT).sum()
-
-    scored_BX = torch.cat([targets_BT, negatives_BT], dim=1)
-    touched = (taste_BD, functional.embedding(history_BW, E, padding_idx=n_items), functional.embedding(scored_BX, Q1))
-    penalty = sum((rows.square().sum() for rows in touched), torch.zeros(()))
-    small = [value.square().sum() for name, value in weight.items() if not name.startswith("embeddings.")]
-    return (loss + config.l2 * penalty) / len(users_B) + config.l2 * torch.stack(small).sum()
+    negatives_BTS = torch.from_numpy(negatives_BX).view(*targets_BT.shape, -1)
+    positive_BT1 = (functional.embedding(targets_BT, Q1) * query_BD.unsqueeze(1)).sum(dim=2, keepdim=True)
+    negative_BTS = (functional.embedding(negatives_BTS, Q1) * query_BD.view(-1, 1, 1, shape.dim)).sum(dim=3)
+    real_BTS = (targets_BT != n_items).unsqueeze(2) & (negatives_BTS != n_items)
+    return -(functional.logsigmoid(positive_BT1 - negative_BTS) * real_BTS).sum() / negatives_BTS.shape[2]
 
 
 def _positions(length: int, dim: int) -> Tensor:

@@ -45,16 +45,16 @@ def make_step(train: Histories, *, plain: bool = False) -> Step:
     model = MAGNN(shape, train.n_users, train.n_items, ItemGraph(item_graph(train, shape.graph_steps)))
     if plain:
         adjacency = reference.adjacency(train, shape.graph_steps)
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-3)
     else:
         optimizer = make_optimizer(model, config, len(windows))
 
     def run() -> None:
         batch = windows.batch(rng.integers(0, len(windows), size))
-        negatives = unseen.draw(batch.users_B, config.targets, rng)
+        negatives = unseen.draw(batch.users_B, config.targets * config.negatives, rng)
         optimizer.zero_grad()
         if plain:
-            loss = reference.batch_loss(model, adjacency, batch, negatives, config)
+            loss = reference.batch_loss(model, adjacency, batch, negatives)
         else:
             loss = batch_loss(model, batch, negatives, config)
         loss.backward()  # type: ignore[no-untyped-call]

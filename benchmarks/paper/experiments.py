@@ -22,14 +22,14 @@ ABLATION: dict[str, dict[str, Any]] = {
 }
 TUNING: dict[str, dict[str, Any]] = {
     "preset": {},
-    "l2 1e-4": {"training": {"l2": 1e-4}},
-    "l2 1e-3": {"training": {"l2": 1e-3}},
-    "l2 3e-2": {"training": {"l2": 3e-2}},
+    "l2 .03": {"training": {"l2": 0.03}},
+    "l2 2": {"training": {"l2": 2.0}},
+    "weights learn as fast as embeddings": {"training": {"weight_rate": 1.0}},
     "positions of amplitude 1": {"model": {"position_scale": 50}},
     "initial standard deviation .1": {"model": {"init_std": 0.1, "position_scale": 0.2}},
-    "5 negatives": {"training": {"negatives": 5}},
+    "1 negative": {"training": {"negatives": 1}},
     "batch 4096": {"training": {"batch_size": 4096}},
-    "learning rate doubled": {"training": {"learning_rate": 0.024}},
+    "learning rate doubled": {"training": {"learning_rate": 0.008}},
     "history of 50": {"model": {"long_window": 50}},
 }
 SIZES = (5, 10, 15, 20)

@@ -29,8 +29,7 @@ class Settings(BaseModel):
 
 
 # The paper's model; what the paper leaves open was chosen on the validation events of Amazon CDs (docs/experiments.md).
-# There a strong penalty is worth more than anything else; a dense log such as MovieLens-100K wants 1e-4.
-PRESETS = {"paper": Settings(preset="paper", training=TrainingConfig(l2=1e-2))}
+PRESETS = {"paper": Settings(preset="paper")}
 DEFAULT_PRESET = "paper"
 
 

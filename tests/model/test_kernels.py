@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from magnn.model.kernels import gather, tanh_, weighted_squares
+from magnn.model.kernels import gather, tanh_
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 5))
 DTYPES = [torch.float32, torch.float64]
@@ -48,17 +48,3 @@ def test_gather_adds_in_the_same_order_every_time() -> None:
         assert table.grad is not None
         gradients.append(table.grad)
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
-
-
-@settings(deadline=None)
-@given(shape=shapes, seed=st.integers(0, 99))
-def test_weighted_squares(shape: tuple[int, int], seed: int) -> None:
-    torch.manual_seed(seed)
-    fast = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-    slow = fast.detach().clone().requires_grad_()
-    weight = torch.randint(0, 4, shape[:1]).double()
-    got, expected = weighted_squares(fast, weight), (weight @ slow.square().sum(dim=1))
-    torch.testing.assert_close(got, expected)
-    (3 * got).backward()  # type: ignore[no-untyped-call]
-    (3 * expected).backward()  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(fast.grad, slow.grad)

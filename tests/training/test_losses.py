@@ -1,4 +1,4 @@
-"""BPR and the penalty against plain loops, and negatives against the definition."""
+"""BPR against plain loops, the penalty and negatives against their definitions."""
 
 import math
 
@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from magnn.model.config import ModelConfig
 from magnn.model.magnn import MAGNN
-from magnn.training.losses import bpr, l2_of_touched
+from magnn.training.config import TrainingConfig
+from magnn.training.losses import bpr
 from magnn.training.negatives import UnseenItems
+from magnn.training.trainer import make_optimizer
 from tests.worlds import histories_of
 
 
@@ -30,18 +32,22 @@ def test_bpr_is_its_formula(n_samples: int, n_targets: int, n_negatives: int, n_
                 if target < n_items and negative < n_items:
                     margin = float(query[b] @ items[target] - query[b] @ items[negative])
                     total += -math.log(1 / (1 + math.exp(-margin))) / n_negatives
-    assert bpr(query, items, targets, negatives).item() == pytest.approx(total / n_samples)
+    assert bpr(query, items, targets, negatives).item() == pytest.approx(total)
 
 
-def test_the_penalty_counts_each_touch() -> None:
-    torch.manual_seed(0)
-    model = MAGNN(ModelConfig(dim=3, init_std=1.0), n_users=2, n_items=4)
-    users, read, scored = torch.tensor([0, 0]), torch.tensor([[1, 1, 4], [4, 4, 2]]), torch.tensor([[3], [4]])
-    tables = model.embeddings
-    rows = [tables.users_D.weight[0]] * 2 + [tables.input_D.weight[i] for i in (1, 1, 2)] + [tables.output_ND[3]]
-    weights = [p for name, p in model.named_parameters() if not name.startswith("embeddings")]
-    expected = sum(row.square().sum().item() for row in rows) / 2 + sum(w.square().sum().item() for w in weights)
-    assert l2_of_touched(model, users, read, scored).item() == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize(("samples", "batch", "steps"), [(1000, 100, 10), (70, 100, 1)])
+def test_the_steps_of_an_epoch_share_the_penalty(samples: int, batch: int, steps: int) -> None:
+    model = MAGNN(ModelConfig(dim=3), n_users=2, n_items=4)
+    config = TrainingConfig(batch_size=batch, learning_rate=0.5, weight_rate=0.1, l2=0.2)
+    optimizer = make_optimizer(model, config, samples)
+    in_groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        group = in_groups[id(parameter)]
+        squared = parameter.detach().clone().requires_grad_()
+        (0.2 * squared.square().sum()).backward()  # type: ignore[no-untyped-call]
+        assert squared.grad is not None
+        torch.testing.assert_close(steps * group["weight_decay"] * parameter.detach(), squared.grad)
+        assert group["lr"] == pytest.approx(0.5 if name.startswith("embeddings.") else 0.05)
 
 
 @settings(deadline=None)

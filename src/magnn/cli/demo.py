@@ -14,7 +14,7 @@ from magnn.recommender import Recommended, Recommender
 
 # Validation still improves after these epochs, but they keep the demo under three minutes on two cores. The penalty of the
 # preset is that of a sparse log; this one is dense (docs/experiments.md).
-CONFIG = {"training": {"epochs": 30, "l2": 1e-4}}
+CONFIG = {"training": {"epochs": 30}}
 SHOWN_USERS = 3
 SHOWN_ITEMS = 5
 

@@ -7,16 +7,20 @@ Shapes: B = batch, L = short window, D = embedding size.
 
 from torch import Tensor, nn
 
+from magnn.model.initial import identity_
 from magnn.model.short_term import mean_of_real
 
 
 class Cooccurrence(nn.Module):
-    """r = mean over L of Wr^T e_i, so that r . q_j is the mean of the paper's e_i^T Wr q_j."""
+    """r = mean over L of Wr^T e_i, so that r . q_j is the mean of the paper's e_i^T Wr q_j.
 
-    def __init__(self, dim: int) -> None:
+    Wr starts as |L| I, and r as the sum of the window, as in the authors' HGN.
+    """
+
+    def __init__(self, dim: int, window: int) -> None:
         super().__init__()
         self.relate = nn.Linear(dim, dim, bias=False)
-        nn.init.xavier_uniform_(self.relate.weight)
+        identity_(self.relate.weight, window)
 
     def forward(self, embedded_BLD: Tensor, real_BL: Tensor) -> Tensor:
         """r, (B, D); zero where the window is empty."""

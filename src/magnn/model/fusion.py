@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from magnn.model.initial import identity_
+
 
 class Fused(NamedTuple):
     """Addends of c, each (B, D), and the share of the short term, (B, D) in [0, 1], where the fusion has one."""
@@ -49,7 +51,7 @@ class ConcatFusion(nn.Module):
         self.from_short = nn.Linear(dim, dim, bias=False)
         self.from_long = nn.Linear(dim, dim, bias=False)
         for linear in (self.from_short, self.from_long):
-            nn.init.xavier_uniform_(linear.weight)
+            identity_(linear.weight)
 
     def forward(self, s_BD: Tensor, z_BD: Tensor, o_BD: Tensor, taste_BD: Tensor, has_long_B: Tensor) -> Fused:
         """Addends of c from s, z, o and p_u, each (B, D), and whether there is long history, (B,)."""
@@ -68,6 +70,7 @@ class GruFusion(nn.Module):
         self.from_long = nn.Linear(dim, 3 * dim, bias=False)
         for linear in (self.from_short, self.from_long):
             nn.init.xavier_uniform_(linear.weight)
+            identity_(linear.weight[-dim:])  # of what becomes the output; the rest are gates
 
     def forward(self, s_BD: Tensor, z_BD: Tensor, o_BD: Tensor, taste_BD: Tensor, has_long_B: Tensor) -> Fused:
         """Addends of c from s, z, o and p_u, each (B, D), and whether there is long history, (B,)."""
@@ -84,7 +87,7 @@ class PersonalShortTerm(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.project = nn.Linear(2 * dim, dim, bias=False)
-        nn.init.xavier_uniform_(self.project.weight)
+        identity_(self.project.weight)
 
     def forward(self, s_BD: Tensor, taste_BD: Tensor) -> Tensor:
         """p_S, (B, D)."""

@@ -70,28 +70,3 @@ def sum_rows(values_XD: Tensor, index_X: Tensor, n_rows: int, padding: int | Non
     if padding is not None:
         sums_ND[padding] = 0
     return sums_ND
-
-
-def weighted_squares(table_ND: Tensor, weight_N: Tensor) -> Tensor:
-    """Sum over rows of weight times squared norm: a scalar. In two passes over the table forward and one back.
-
-    Example:
-        >>> weighted_squares(torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([2.0, 1.0]))
-        tensor(51.)
-    """
-    total: Tensor = _WeightedSquares.apply(table_ND, weight_N)  # type: ignore[no-untyped-call]
-    return total
-
-
-class _WeightedSquares(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, table_ND: Tensor, weight_N: Tensor) -> Tensor:
-        weighted_ND = table_ND * weight_N.unsqueeze(1)
-        ctx.weighted_ND = weighted_ND
-        return torch.dot(weighted_ND.flatten(), table_ND.flatten())
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        weighted_ND = ctx.weighted_ND
-        del ctx.weighted_ND  # overwritten below, so that a second backward pass must fail
-        return weighted_ND.mul_(2 * gradients[0]), None

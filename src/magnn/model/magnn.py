@@ -83,7 +83,7 @@ class MAGNN(nn.Module):
         elif config.short_term:
             self.personal = PersonalShortTerm(dim)
         if config.cooccurrence:
-            self.cooccurrence = Cooccurrence(dim)
+            self.cooccurrence = Cooccurrence(dim, config.short_window)
 
     def freeze(self) -> "MAGNN":
         """Evaluation mode, with the item states of the present weights computed once."""

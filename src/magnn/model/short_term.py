@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from magnn.model.initial import identity_
 from magnn.model.kernels import tanh_
 
 
@@ -79,7 +80,7 @@ class ShortTerm(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.project = nn.Linear(2 * dim, dim, bias=False)
-        nn.init.xavier_uniform_(self.project.weight)
+        identity_(self.project.weight)
 
     def states(self, graph: ItemGraph, input_ND: Tensor) -> Tensor:
         """h of every item, (N + 1, D): it depends on the item alone. The last row, padding, is zero, as in `input_ND`."""

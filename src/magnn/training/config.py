@@ -17,7 +17,7 @@ class TrainingConfig(BaseModel):
         >>> config.batch_of(samples=10_000), config.batch_of(samples=70_000)
         (1024, 4096)
         >>> round(config.rate_of(batch=4096), 4)
-        0.006
+        0.002
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,11 +30,14 @@ class TrainingConfig(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="of Adam; if not given, 3e-3 at 1,024 samples in a step, and as their square root",
+        description="of Adam; if not given, 1e-3 at 1,024 samples in a step, and as their square root",
     )
-    l2: float = Field(1e-4, ge=0, description="lambda, on the squared norms of what a sample touches")
+    weight_rate: float = Field(
+        0.03, gt=0, description="learning rate of the weight matrices, in that of the embeddings"
+    )
+    l2: float = Field(0.25, ge=0, description="lambda, on the squared norm of all parameters; the loss is a sum")
     targets: int = Field(3, ge=1, description="|T|, next items that a sample predicts")
-    negatives: int = Field(1, ge=1, description="unseen items drawn for each target")
+    negatives: int = Field(5, ge=1, description="unseen items drawn for each target; the loss is their mean")
     patience: int = Field(15, ge=1, description="epochs without a better validation before stopping")
     select_by: Literal["recall@10", "ndcg@10"] = Field("ndcg@10", description="validation metric that picks the epoch")
 
@@ -48,4 +51,4 @@ class TrainingConfig(BaseModel):
         """Learning rate; with Adam it grows as the square root of the batch (Malladi et al., NeurIPS 2022)."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 3e-3 * math.sqrt(batch / 1024)
+        return 1e-3 * math.sqrt(batch / 1024)

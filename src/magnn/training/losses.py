@@ -8,12 +8,11 @@ Shapes: B = batch, D = embedding size, T = targets, S = negatives a target, N = 
 import torch
 from torch import Tensor, nn
 
-from magnn.model.kernels import gather, weighted_squares
-from magnn.model.magnn import MAGNN
+from magnn.model.kernels import gather
 
 
 def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: Tensor) -> Tensor:
-    """Mean over samples of the sum over targets of -log sigmoid(score of target - score of negative).
+    """Sum over samples and targets of -log sigmoid(score of target - score of negative).
 
     With S > 1 negatives a target, their mean. A target or negative equal to N is padding and does not count.
 
@@ -29,28 +28,4 @@ def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: T
     positive_BT1 = scores_BX[:, :n_targets].unsqueeze(2)
     negative_BTS = scores_BX[:, n_targets:].view_as(negatives_BTS)
     loss_BTS = nn.functional.softplus(negative_BTS - positive_BT1)
-    return (loss_BTS * real_BTS).sum() / (negatives_BTS.shape[2] * len(query_BD))
-
-
-def l2_of_touched(model: MAGNN, users_B: Tensor, input_BX: Tensor, output_BX: Tensor) -> Tensor:
-    """Mean over samples of the squared norms of every row and weight that a sample touches.
-
-    A row that a sample touches twice counts twice. Summed by row, not by touch, it costs one pass over a table.
-
-    Args:
-        users_B: users of the samples.
-        input_BX: items read by the samples; padding does not count, its row is zero.
-        output_BX: targets and negatives; padding (N) does not count.
-    """
-    tables = model.embeddings
-    in_batch = (
-        (tables.users_D.weight, users_B),
-        (tables.input_D.weight, input_BX),
-        (tables.output_ND, output_BX),
-    )
-    total = users_B.new_zeros((), dtype=tables.output_ND.dtype)
-    for table, rows in in_batch:
-        touches = torch.bincount(rows.flatten(), minlength=len(table))[: len(table)].to(table.dtype)
-        total = total + weighted_squares(table, touches)
-    own = {id(p) for p in tables.parameters()}
-    return total / len(users_B) + sum(p.square().sum() for p in model.parameters() if id(p) not in own)
+    return (loss_BTS * real_BTS).sum() / negatives_BTS.shape[2]

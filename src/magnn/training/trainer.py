@@ -15,7 +15,7 @@ from torch import Tensor
 from magnn.data.windows import Batch, Windows
 from magnn.model.magnn import MAGNN
 from magnn.training.config import TrainingConfig
-from magnn.training.losses import bpr, l2_of_touched
+from magnn.training.losses import bpr
 from magnn.training.negatives import UnseenItems
 
 Metrics = dict[str, float]
@@ -23,7 +23,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class EpochLog:
-    """One line of training.jsonl. `loss` is the mean over samples, `metrics` are of the validation events."""
+    """One line of training.jsonl. `loss` is the mean over samples, without penalty; `metrics` are of validation events."""
 
     phase: str
     epoch: int
@@ -65,9 +65,23 @@ Saver = Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]
 
 
 def make_optimizer(model: MAGNN, config: TrainingConfig, samples: int) -> torch.optim.Adam:
-    """Adam over everything, as one fused update; for an epoch of so many samples."""
-    rate = config.rate_of(config.batch_of(samples))
-    return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+    """Adam, as one fused update, on the loss of an epoch of so many samples.
+
+    The objective is the paper's: the sum over all samples, plus lambda times the squared norm of the parameters, of which
+    each step takes its share. A row in few samples is thus held by the penalty, and one in many by its data.
+
+    A weight matrix is in every step, a row of a table in few; since Adam's steps are of one length whatever the gradient,
+    the matrices would run away from what the rows can follow. They take shorter steps.
+    """
+    batch = config.batch_of(samples)
+    rate = config.rate_of(batch)
+    tables = list(model.embeddings.parameters())
+    weights = [p for p in model.parameters() if all(p is not table for table in tables)]
+    groups = [{"params": tables, "lr": rate}]
+    if weights:
+        groups.append({"params": weights, "lr": rate * config.weight_rate})
+    # Adam adds weight_decay * parameter to the gradient, and the square's derivative has a 2.
+    return torch.optim.Adam(groups, weight_decay=2 * config.l2 * min(batch / samples, 1), fused=True)
 
 
 def train(
@@ -156,7 +170,7 @@ def _train_epoch(
         loss = batch_loss(model, batch, negatives, config)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        total += loss.item() * len(batch.users_B)
+        total += loss.item()
         if progress:
             progress(Progress(phase, epoch, epochs, number, len(starts)))
     return total / len(windows)
@@ -165,12 +179,8 @@ def _train_epoch(
 def batch_loss(
     model: MAGNN, batch: Batch, negatives_BX: np.ndarray[tuple[int, int], np.dtype[np.int64]], config: TrainingConfig
 ) -> Tensor:
-    """BPR plus the penalty, for one batch; `negatives_BX` are `config.negatives` for each target."""
+    """BPR summed over one batch; `negatives_BX` are `config.negatives` for each target."""
     device = model.embeddings.output_ND.device
     users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
     negatives_BTS = torch.from_numpy(negatives_BX).to(device).view(*targets_BT.shape, config.negatives)
-    loss = bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
-    if config.l2:
-        output_BX = torch.cat([targets_BT, negatives_BTS.flatten(1)], dim=1)
-        loss = loss + config.l2 * l2_of_touched(model, users_B, history_BW, output_BX)
-    return loss
+    return bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
