@@ -1,12 +1,15 @@
 """Fast operations against PyTorch's own: values and gradients, on random inputs."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.nn import functional
 
-from magnn.model.kernels import gather, tanh_
+from magnn.model.kernels import dots, gather, mean_rows, tanh_
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 5))
 DTYPES = [torch.float32, torch.float64]
@@ -48,3 +51,51 @@ def test_gather_adds_in_the_same_order_every_time() -> None:
         assert table.grad is not None
         gradients.append(table.grad)
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+@settings(deadline=None)
+@given(shape=shapes, samples=st.integers(1, 5), width=st.integers(1, 4), seed=st.integers(0, 99))
+def test_dots(shape: tuple[int, int], samples: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    index = torch.randint(0, shape[0], (samples, width))  # with repeats
+    inputs = (torch.randn(samples, shape[1]), torch.randn(shape))
+    _same(lambda query, table: dots(query, table, index), lambda query, table: _plain_dots(query, table, index), inputs)
+
+
+@settings(deadline=None)
+@given(shape=shapes, samples=st.integers(1, 5), width=st.integers(1, 4), seed=st.integers(0, 99))
+def test_mean_rows(shape: tuple[int, int], samples: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    padding = shape[0]
+    table = torch.randn(padding + 1, shape[1])
+    table[padding] = 0
+    index = torch.randint(0, padding + 1, (samples, width))
+    _same(lambda rows: mean_rows(rows, index), lambda rows: _plain_means(rows, index), (table,))
+
+
+def _plain_dots(query: Tensor, table: Tensor, index: Tensor) -> Tensor:
+    return torch.stack(
+        [torch.stack([query[b] @ table[i] for i in row]) for b, row in enumerate(index.tolist())],
+    )
+
+
+def _plain_means(table: Tensor, index: Tensor) -> Tensor:
+    means = []
+    for row in index.tolist():
+        real = [table[i] for i in row if i != len(table) - 1]
+        means.append(torch.stack(real).mean(dim=0) if real else torch.zeros(table.shape[1]).double())
+    return torch.stack(means)
+
+
+def _same(fast: Callable[..., Tensor], plain: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
+    """Values, and gradients of a random weighting of them."""
+    results = []
+    for function in (fast, plain):
+        given_inputs = [value.double().requires_grad_() for value in inputs]
+        values = function(*given_inputs)
+        upstream = torch.linspace(-1, 2, values.numel(), dtype=torch.float64).view_as(values)
+        if values.requires_grad:
+            (values * upstream).sum().backward()  # type: ignore[no-untyped-call]
+        gradients = [torch.zeros_like(v) if v.grad is None else v.grad for v in given_inputs]
+        results.append((values.detach(), gradients))
+    torch.testing.assert_close(results[0], results[1])

@@ -8,7 +8,7 @@ Shapes: B = batch, L = short window, D = embedding size.
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.short_term import mean_of_real
+from magnn.model.kernels import mean_rows
 
 
 class Cooccurrence(nn.Module):
@@ -22,7 +22,7 @@ class Cooccurrence(nn.Module):
         self.relate = nn.Linear(dim, dim, bias=False)
         identity_(self.relate.weight, window)
 
-    def forward(self, embedded_BLD: Tensor, real_BL: Tensor) -> Tensor:
-        """r, (B, D); zero where the window is empty."""
-        related_BD: Tensor = self.relate(mean_of_real(embedded_BLD, real_BL))
+    def forward(self, input_ND: Tensor, recent_BL: Tensor) -> Tensor:
+        """r, (B, D), from E and the items of L, padded with N; zero where the window is empty."""
+        related_BD: Tensor = self.relate(mean_rows(input_ND, recent_BL))
         return related_BD

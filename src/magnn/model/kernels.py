@@ -1,10 +1,15 @@
 """Operations that PyTorch has, made cheaper on a CPU: the same values and gradients, checked against PyTorch's own.
 
-Shapes: N = rows of a table, D = embedding size, X = any shape of indices.
+What reads X rows of a table for each of B samples is a product with a sparse matrix of B rows, X entries each. Written as
+one, neither the rows nor their gradients are ever laid out, which is most of the time that they take.
+
+Shapes: N = rows of a table, D = embedding size, B = samples, X = any shape of indices.
 """
 
+import warnings
 from typing import Any
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -70,3 +75,91 @@ def sum_rows(values_XD: Tensor, index_X: Tensor, n_rows: int, padding: int | Non
     if padding is not None:
         sums_ND[padding] = 0
     return sums_ND
+
+
+def dots(query_BD: Tensor, table_ND: Tensor, index_BX: Tensor) -> Tensor:
+    """Products of each query with rows of a table, (B, X).
+
+    Args:
+        query_BD: (B, D).
+        table_ND: (N, D).
+        index_BX: int64, (B, X).
+
+    Example:
+        >>> dots(torch.tensor([[1.0, 2.0]]), torch.eye(2), torch.tensor([[1, 0, 1]]))
+        tensor([[2., 1., 2.]])
+    """
+    if query_BD.device.type != "cpu" or index_BX.shape[1] > len(table_ND):  # PyTorch allows no more entries than places
+        return (gather(table_ND, index_BX) @ query_BD.unsqueeze(2)).squeeze(2)
+    products: Tensor = _Dots.apply(query_BD, table_ND, index_BX)  # type: ignore[no-untyped-call]
+    return products
+
+
+class _Dots(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query_BD: Tensor, table_ND: Tensor, index_BX: Tensor) -> Tensor:
+        ctx.save_for_backward(query_BD, table_ND, index_BX)
+        wanted_BN = _sparse(index_BX, query_BD.new_zeros(index_BX.shape), len(table_ND))
+        products_BN: Tensor = torch.sparse.sampled_addmm(wanted_BN, query_BD, table_ND.T, beta=0.0)
+        return products_BN.values().view(index_BX.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        query_BD, table_ND, index_BX = ctx.saved_tensors
+        by_sample_BN = _sparse(index_BX, gradients[0], len(table_ND))
+        return by_sample_BN @ table_ND, _transposed(by_sample_BN) @ query_BD, None
+
+
+def mean_rows(table_ND: Tensor, index_BX: Tensor) -> Tensor:
+    """Mean of rows of a table for each sample, (B, D), without padding; zero where there is nothing else.
+
+    Args:
+        table_ND: (N, D); the last row, zero, is padding and gets no gradient.
+        index_BX: int64, (B, X).
+
+    Example:
+        >>> mean_rows(torch.tensor([[1.0], [2.0], [0.0]]), torch.tensor([[2, 2, 2], [2, 0, 1]]))
+        tensor([[0.0000],
+                [1.5000]])
+    """
+    padding = len(table_ND) - 1
+    real_BX = (index_BX != padding).to(table_ND.dtype)
+    weight_BX = real_BX / real_BX.sum(dim=1, keepdim=True).clamp(min=1)
+    if table_ND.device.type != "cpu":
+        return (gather(table_ND, index_BX, padding) * weight_BX.unsqueeze(2)).sum(dim=1)
+    means: Tensor = _WeightedRows.apply(table_ND, index_BX, weight_BX)  # type: ignore[no-untyped-call]
+    return means
+
+
+class _WeightedRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table_ND: Tensor, index_BX: Tensor, weight_BX: Tensor) -> Tensor:
+        weight_BN = _sparse(index_BX, weight_BX, len(table_ND))
+        ctx.weight_BN = weight_BN
+        return weight_BN @ table_ND
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _transposed(ctx.weight_BN) @ gradients[0], None, None
+
+
+def _sparse(index_BX: Tensor, values_BX: Tensor, width: int) -> Tensor:
+    """(B, width) with X entries a row, in their order; entries at one place add up."""
+    n, each = index_BX.shape
+    return _csr(torch.arange(n + 1, dtype=torch.int32) * each, index_BX.flatten(), values_BX.flatten(), (n, width))
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    height, width = matrix.shape
+    parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
+    flipped = sp.csr_array(parts, shape=(height, width)).tocsc()
+    crow, column, values = (torch.from_numpy(part) for part in (flipped.indptr, flipped.indices, flipped.data))
+    return _csr(crow, column, values, (width, height))
+
+
+def _csr(crow: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # only products are used
+        return torch.sparse_csr_tensor(
+            crow.to(torch.int32), column.to(torch.int32), values, size=size, check_invariants=False
+        )

@@ -107,7 +107,6 @@ class MAGNN(nn.Module):
         config = self.config
         users_D, input_ND = self.embeddings.users_D.weight, self.embeddings.input_D.weight
         history_BH, history_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
-        real_BL = history_BL != self.n_items
         nothing = input_ND.new_zeros(len(users_B), config.dim)
 
         taste_BD = gather(users_D, users_B, self.n_users) if config.taste else nothing
@@ -115,7 +114,7 @@ class MAGNN(nn.Module):
         gate_BD: Tensor | None = None
         if config.short_term:
             states_ND = self._states() if self.training else self.item_states_ND
-            short_BD = self.short_term(gather(states_ND, history_BL, self.n_items), real_BL)
+            short_BD = self.short_term(states_ND, history_BL)
         if config.long_term:
             has_long_B = (history_BH != self.n_items).any(dim=1)
             long_BD = self.history_query(input_ND, history_BH, taste_BD)
@@ -125,7 +124,7 @@ class MAGNN(nn.Module):
         elif config.short_term:
             short_BD = self.personal(short_BD, taste_BD)
         if config.cooccurrence:
-            cooccurrence_BD = self.cooccurrence(gather(input_ND, history_BL, self.n_items), real_BL)
+            cooccurrence_BD = self.cooccurrence(input_ND, history_BL)
         parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
         return parts.rescaled(config.cosine_scale) if config.cosine else parts
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.kernels import tanh_
+from magnn.model.kernels import mean_rows, tanh_
 
 
 class ItemGraph:
@@ -88,11 +88,6 @@ class ShortTerm(nn.Module):
         return states_ND
 
     @staticmethod
-    def forward(states_BLD: Tensor, real_BL: Tensor) -> Tensor:
-        """s, (B, D). `states_BLD` are rows of `states`; `real_BL` is false on padding."""
-        return mean_of_real(states_BLD, real_BL)
-
-
-def mean_of_real(values_BLD: Tensor, real_BL: Tensor) -> Tensor:
-    """Mean over L of rows that are zero on padding, (B, D); zero where nothing is real."""
-    return values_BLD.sum(dim=1) / real_BL.sum(dim=1, keepdim=True).clamp(min=1)
+    def forward(states_ND: Tensor, recent_BL: Tensor) -> Tensor:
+        """s, (B, D), from the `states` and the items of L, padded with N."""
+        return mean_rows(states_ND, recent_BL)

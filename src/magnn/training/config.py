@@ -22,7 +22,7 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(100, ge=1, description="epochs at most; early stopping usually ends before")
+    epochs: int = Field(60, ge=1, description="epochs at most; early stopping usually ends before")
     batch_size: int | None = Field(
         None, ge=1, description="samples in a step; if not given, about a 16th of all, from 1,024 to 16,384"
     )

@@ -8,7 +8,7 @@ Shapes: B = batch, D = embedding size, T = targets, S = negatives a target, N = 
 import torch
 from torch import Tensor, nn
 
-from magnn.model.kernels import gather
+from magnn.model.kernels import dots
 
 
 def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def bpr(query_BD: Tensor, items_ND: Tensor, targets_BT: Tensor, negatives_BTS: T
     n_items, n_targets = len(items_ND), targets_BT.shape[1]
     real_BTS = (targets_BT != n_items).unsqueeze(2) & (negatives_BTS != n_items)
     wanted_BX = torch.cat([targets_BT, negatives_BTS.flatten(1)], dim=1).clamp(max=n_items - 1)
-    scores_BX = (gather(items_ND, wanted_BX) @ query_BD.unsqueeze(2)).squeeze(2)
+    scores_BX = dots(query_BD, items_ND, wanted_BX)
     positive_BT1 = scores_BX[:, :n_targets].unsqueeze(2)
     negative_BTS = scores_BX[:, n_targets:].view_as(negatives_BTS)
     loss_BTS = nn.functional.softplus(negative_BTS - positive_BT1)
