@@ -294,10 +294,21 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         "final fit.",
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
+    if checked := {run.spec.system: _disagreement(run) for run in finished if run.own_metrics}:
+        furthest = max(checked, key=lambda system: checked[system])
+        page.add(
+            f"The peers' own evaluators, where they have one ({len(checked)}), find the same recall@10 and ndcg@10 in "
+            f"these lists up to {checked[furthest]:.1g} ({furthest})."
+        )
     name = f"{data}-{protocol}"
     command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
     page.add(f"![ndcg@10 against training time](results/{name}.png)", _provenance(command, finished))
     _plot_time(page, finished, name)
+
+
+def _disagreement(run: Run) -> float:
+    """Between the peer's own evaluator and the package's, on the same lists."""
+    return max(abs(run.own_metrics[m] - run.metrics[m]) for m in COMPARED if m in run.own_metrics)
 
 
 def _p(a: Sequence[Run], b: Sequence[Run], metric: str) -> float:

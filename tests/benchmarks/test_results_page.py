@@ -110,3 +110,14 @@ def test_a_failure_is_named_below_its_table(folder: Path) -> None:
     text = section(results_page.write_page(folder), f"{data}, {protocol}")
     assert f"- {broken} failed: `MemoryError: no more`" in text
     assert f"| {broken} |" not in text
+
+
+def test_how_far_a_peers_own_count_is_from_ours_is_said(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[1]
+    spec = final_specs("RecBole BPR", data, protocol, refit=refit)[0]
+    make_up([spec])
+    stored = json.loads(spec.path.read_text())
+    stored["own_metrics"] = {m: stored["metrics"][m] + 0.002 for m in ("recall@10", "ndcg@10")}
+    spec.path.write_text(json.dumps(stored))
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert "(1), find the same recall@10 and ndcg@10 in these lists up to 0.002 (RecBole BPR)" in text
