@@ -36,9 +36,16 @@ class GateFusion(nn.Module):
         for linear in (self.from_short, self.from_long, self.from_taste):
             nn.init.xavier_uniform_(linear.weight)
 
-    def forward(self, s_BD: Tensor, z_BD: Tensor, o_BD: Tensor, taste_BD: Tensor, has_long_B: Tensor) -> Fused:
-        """Addends of c from s, z, o and p_u, each (B, D), and whether there is long history, (B,)."""
+    def forward(
+        self, s_BD: Tensor, z_BD: Tensor, o_BD: Tensor, taste_BD: Tensor, has_long_B: Tensor, focus: float = 0.0
+    ) -> Fused:
+        """Addends of c from s, z, o and p_u, each (B, D), and whether there is long history, (B,).
+
+        `focus`, in [-1, 1], is added to the gate: at 1 the short term rules alone, at -1 the long term.
+        """
         gate_BD = (self.from_short(s_BD) + self.from_long(z_BD + o_BD) + self.from_taste(taste_BD)).sigmoid()
+        if focus:
+            gate_BD = (gate_BD + focus).clamp(0, 1)
         gate_BD = gate_BD.masked_fill(~has_long_B.unsqueeze(1), 1)
         return Fused(gate_BD * s_BD, (1 - gate_BD) * z_BD, (1 - gate_BD) * o_BD, gate_BD)
 

@@ -57,6 +57,14 @@ class HistoryQuery(nn.Module):
         )
         return read_BD
 
+    def attention(self, input_ND: Tensor, history_BH: Tensor, taste_BD: Tensor) -> Tensor:
+        """S, what each head reads, (B, A, H): each row sums to 1, or to 0 where there is no history. For looking at."""
+        X_BHD = input_ND[history_BH] + self.positions_HD
+        logits_BHA = self.to_heads((self.from_items(X_BHD) + self.from_taste(taste_BD).unsqueeze(1)).tanh())
+        padding_BH1 = (history_BH == len(input_ND) - 1).unsqueeze(2)
+        shares_BHA = logits_BHA.masked_fill(padding_BH1, -math.inf).softmax(dim=1)
+        return shares_BHA.masked_fill(padding_BH1, 0).transpose(1, 2)
+
 
 class _Read(torch.autograd.Function):
     """`HistoryQuery` from E on, with its backward pass written out.

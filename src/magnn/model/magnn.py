@@ -38,9 +38,8 @@ class QueryParts(NamedTuple):
         """v_u, (B, D)."""
         return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence
 
-    def rescaled(self, length: float) -> "QueryParts":
-        """The same addends of a query vector brought to this length; the score stays their sum."""
-        factor_B1 = length / self.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+    def times(self, factor_B1: Tensor) -> "QueryParts":
+        """The same addends of a query vector so many times as long; the score stays their sum."""
         taste, short_term, long_term, memory, co_occurrence = (part * factor_B1 for part in self[:5])
         return QueryParts(taste, short_term, long_term, memory, co_occurrence, self.gate)
 
@@ -96,14 +95,24 @@ class MAGNN(nn.Module):
         assert self.graph is not None, "only a model with its item graph can be trained"
         return self.short_term.states(self.graph, self.embeddings.input_D.weight)
 
-    def parts(self, users_B: Tensor, history_BW: Tensor) -> QueryParts:
+    def parts(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """What the query vector is made of.
 
         Args:
             users_B: int64 user numbers; `n_users` for an unknown user.
             history_BW: int64 item numbers, oldest first, aligned to the right, padded with `n_items`; W is
                 `long_window + short_window`.
+            focus: added to the gate; 0 where there is none.
         """
+        parts = self.parts_as_they_are(users_B, history_BW, focus)
+        return parts.times(self.cosine_factor(parts)) if self.config.cosine else parts
+
+    def cosine_factor(self, parts: QueryParts) -> Tensor:
+        """What brings the query vector to the length of cosine scores, (B, 1)."""
+        return self.config.cosine_scale / parts.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+    def parts_as_they_are(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
+        """`parts` before a cosine score brings them to its length."""
         config = self.config
         users_D, input_ND = self.embeddings.users_D.weight, self.embeddings.input_D.weight
         history_BH, history_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
@@ -120,17 +129,17 @@ class MAGNN(nn.Module):
             long_BD = self.history_query(input_ND, history_BH, taste_BD)
             memory_BD = self.memory(long_BD) * has_long_B.unsqueeze(1)
         if config.short_term and config.long_term:
-            short_BD, long_BD, memory_BD, gate_BD = self.fusion(short_BD, long_BD, memory_BD, taste_BD, has_long_B)
+            sources = (short_BD, long_BD, memory_BD, taste_BD, has_long_B)
+            short_BD, long_BD, memory_BD, gate_BD = self.fusion(*sources, focus) if focus else self.fusion(*sources)
         elif config.short_term:
             short_BD = self.personal(short_BD, taste_BD)
         if config.cooccurrence:
             cooccurrence_BD = self.cooccurrence(input_ND, history_BL)
-        parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
-        return parts.rescaled(config.cosine_scale) if config.cosine else parts
+        return QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
 
-    def forward(self, users_B: Tensor, history_BW: Tensor) -> Tensor:
-        """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training."""
-        query_BD = self.parts(users_B, history_BW).query()
+    def forward(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> Tensor:
+        """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training. Arguments as of `parts`."""
+        query_BD = self.parts(users_B, history_BW, focus).query()
         return nn.functional.dropout(query_BD, self.config.dropout, self.training)
 
     @property

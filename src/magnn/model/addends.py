@@ -1,0 +1,87 @@
+"""The query vector in its smallest addends: what each recent item and each memory unit puts into it.
+
+An addend is exact wherever the network is linear in it once the gate is set. Attention over the history and the ablation's
+recurrent fusions are not: what comes of them stays one addend, and attention is only described.
+
+Shapes: B = batch, L = short window, H = long history, D = embedding size, M = memory units, A = attention heads.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from magnn.model.fusion import ConcatFusion, GateFusion
+from magnn.model.magnn import MAGNN, QueryParts
+
+
+class Addends(NamedTuple):
+    """Of B query vectors.
+
+    Attributes:
+        parts: as of `MAGNN.parts`.
+        short_BLD: what each recent item puts into `parts.short_term`; None if that cannot be split.
+        cooccurrence_BLD: what each recent item puts into `parts.co_occurrence`.
+        memory_BMD: what each memory unit puts into `parts.memory`; M is 0 without long term.
+        read_BM: share of each unit in the read of the memory, for looking at.
+        attention_BAH: what each head reads of the long history, for looking at; A is 0 without long term.
+    """
+
+    parts: QueryParts
+    short_BLD: Tensor | None
+    cooccurrence_BLD: Tensor
+    memory_BMD: Tensor
+    read_BM: Tensor
+    attention_BAH: Tensor
+
+
+@torch.inference_mode()
+def addends(model: MAGNN, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> Addends:
+    """The addends of a frozen model's query vectors; arguments as of `MAGNN.parts`.
+
+    Example:
+        >>> from magnn.model.config import ModelConfig
+        >>> model = MAGNN(ModelConfig(dim=4, short_term=False, long_term=False), n_users=1, n_items=3).eval()
+        >>> found = addends(model, torch.tensor([0]), torch.tensor([[3] * 23 + [0, 1]]))
+        >>> torch.allclose(found.cooccurrence_BLD.sum(dim=1), found.parts.co_occurrence)
+        True
+    """
+    config, padding = model.config, model.n_items
+    parts = model.parts_as_they_are(users_B, history_BW, focus)
+    history_BH, recent_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
+    input_ND = model.embeddings.input_D.weight
+    real_BL = recent_BL != padding
+    weight_BL1 = (real_BL / real_BL.sum(dim=1, keepdim=True).clamp(min=1)).unsqueeze(2)
+    n = len(users_B)
+
+    cooccurrence_BLD = input_ND.new_zeros(*recent_BL.shape, config.dim)
+    if config.cooccurrence:
+        cooccurrence_BLD = model.cooccurrence.relate(input_ND[recent_BL] * weight_BL1)
+    short_BLD: Tensor | None = torch.zeros_like(cooccurrence_BLD)
+    memory_BMD = input_ND.new_zeros(n, 0, config.dim)
+    read_BM, attention_BAH = input_ND.new_zeros(n, 0), input_ND.new_zeros(n, 0, config.long_window)
+    if config.short_term:
+        short_BLD = model.item_states_ND[recent_BL] * weight_BL1
+    if config.long_term:
+        attention_BAH = model.history_query.attention(input_ND, history_BH, parts.taste)
+        query_BD = model.history_query(input_ND, history_BH, parts.taste)
+        has_long_B1 = (history_BH != padding).any(dim=1, keepdim=True)
+        read_BM = model.memory.weights(query_BD) * has_long_B1
+        memory_BMD = read_BM.unsqueeze(2) * model.memory.value_MD
+    if config.short_term and config.long_term:
+        fusion, gate_BD = model.fusion, parts.gate
+        if isinstance(fusion, ConcatFusion):
+            assert short_BLD is not None
+            short_BLD, memory_BMD = fusion.from_short(short_BLD), fusion.from_long(memory_BMD)
+        else:
+            assert gate_BD is not None
+            memory_BMD = (1 - gate_BD).unsqueeze(1) * memory_BMD
+            short_BLD = gate_BD.unsqueeze(1) * short_BLD if isinstance(fusion, GateFusion) else None
+    elif config.short_term:
+        short_BLD = None  # tanh(W2 [s ; p_u])
+    if config.cosine:
+        factor_B1 = model.cosine_factor(parts)
+        parts, factor_B11 = parts.times(factor_B1), factor_B1.unsqueeze(2)
+        cooccurrence_BLD, memory_BMD = cooccurrence_BLD * factor_B11, memory_BMD * factor_B11
+        short_BLD = None if short_BLD is None else short_BLD * factor_B11
+    return Addends(parts, short_BLD, cooccurrence_BLD, memory_BMD, read_BM, attention_BAH)
