@@ -7,6 +7,7 @@ split = magnn.split(events, "paper")
 rec = magnn.fit(split, seed=0)
 magnn.evaluate(rec, split, k=10).metrics
 rec.recommend("alice", k=10)
+rec.explain("alice", "alien").in_words()
 rec.save("movies/")
 rec = magnn.load("movies/")
 """
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from magnn.data.split import Split, split
     from magnn.errors import MagnnError
     from magnn.evaluation import Report, evaluate
+    from magnn.explain import Explanation
     from magnn.fitting import fit
     from magnn.recommender import Recommended, Recommender, load
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Explanation",
     "Interactions",
     "MagnnError",
     "Recommended",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Explanation": "magnn.explain",
     "Interactions": "magnn.data.interactions",
     "MagnnError": "magnn.errors",
     "Recommended": "magnn.recommender",

@@ -1,4 +1,4 @@
-"""What a program does with a trained model: recommend, find similar items, save and load."""
+"""What a program does with a trained model: recommend, explain, find similar items, save and load."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from magnn.artifact import Fitted, read_artifact, write_artifact
 from magnn.batch import BatchProgress, write_lists
 from magnn.data.interactions import Histories, Id
 from magnn.errors import InputError
+from magnn.explain import Explanation, explain
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import encode, user_scorer
 from magnn.ranking.rank import Scorer, check_k, rank
@@ -31,7 +32,13 @@ class Recommender(Fitted):
     """A fitted model, ready for use. `magnn.fit` makes one, `magnn.load` reads one back."""
 
     def recommend(
-        self, user: Id | None = None, k: int = 10, *, history: Iterable[Id] | None = None
+        self,
+        user: Id | None = None,
+        k: int = 10,
+        *,
+        history: Iterable[Id] | None = None,
+        focus: float = 0.0,
+        without: Iterable[Id] = (),
     ) -> list[Recommended]:
         """The k best items that the user has not touched, best first; fewer if fewer are left.
 
@@ -39,26 +46,70 @@ class Recommender(Fitted):
             user: a user of the log; everything the log knows of the user counts, held-out events too.
             history: for someone unknown, or in place of what the log knows: item ids, oldest first. Without a `user`
                 the taste part of the score is zero.
+            focus: from -1, lasting interest only, to 1, the present only: added to the gate. Needs a model with a gate.
+            without: items of the history to be taken out of it, as if they had not been; they can then be recommended.
 
         Raises:
             UnknownIdError: the user or an item is not in the log.
-            InputError: neither user nor history, or k outside [1, n_items].
+            InputError: neither user nor history, k outside [1, n_items], focus outside [-1, 1] or without a gate, or
+                `without` an item that is not in the history.
 
         Example (after `rec = magnn.fit(split)`):
-            rec.recommend("alice", k=3); rec.recommend(history=["alien", "heat"])
+            rec.recommend("alice", k=3); rec.recommend(history=["alien", "heat"]); rec.recommend("alice", focus=1)
         """
+        number, known = self._known(user, history, without)
+        return self._top(np.array([number]), known, k, self._checked(focus))[0]
+
+    def explain(
+        self,
+        user: Id | None,
+        item: Id,
+        *,
+        history: Iterable[Id] | None = None,
+        focus: float = 0.0,
+        without: Iterable[Id] = (),
+    ) -> Explanation:
+        """Why the item has its score: parts that add up to it, and what they come from. Any item may be asked about.
+
+        Args:
+            item: recommended or not, of the history or not.
+            user, history, focus, without: as of `recommend`.
+
+        Raises:
+            UnknownIdError, InputError: as `recommend`.
+
+        Example (after `rec = magnn.fit(split)`):
+            print(rec.explain("alice", "alien").in_words())
+        """
+        number, known = self._known(user, history, without)
+        return explain(self, number, known, self.split.events.item_number(item), self._checked(focus))
+
+    def _known(self, user: Id | None, history: Iterable[Id] | None, without: Iterable[Id]) -> tuple[int, Histories]:
+        """User number and the history to go by."""
         events = self.split.events
         number = self.model.n_users if user is None else events.user_number(user)
         if history is not None:
             items = np.array([events.item_number(item) for item in history], np.int32)
-            known = Histories(items, np.array([0, len(items)]), events.n_items)
         elif user is not None:
-            known = events.histories.take(np.array([number]))
+            items = events.histories.of(number)
         else:
-            raise InputError("recommend needs a user, or a history of items")
-        if user is None and len(known.items) == 0:
+            raise InputError("give a user, or a history of items")
+        for item in without:
+            there = items == events.item_number(item)
+            if not there.any():
+                raise InputError(f"item {item!r} is not in the history, so it cannot be left out of it")
+            items = items[~there]
+        if user is None and len(items) == 0:
             raise InputError("an unknown user needs at least one item of history")
-        return self._top(np.array([number]), known, k)[0]
+        return number, Histories(items, np.array([0, len(items)]), events.n_items)
+
+    def _checked(self, focus: float) -> float:
+        config = self.model.config
+        if not -1 <= focus <= 1:
+            raise InputError(f"focus {focus:g} is outside [-1, 1]: -1 is lasting interest only, 1 the present only")
+        if focus and not (config.short_term and config.long_term and config.fusion == "gate"):
+            raise InputError("focus moves the gate between short and long term, and this model has none")
+        return focus
 
     def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[list[Recommended]]:
         """`recommend` for many users of the log, in the order given."""
@@ -92,8 +143,10 @@ class Recommender(Fitted):
         """
         return write_lists(self, Path(path), k, progress)
 
-    def _top(self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int) -> list[list[Recommended]]:
-        scorer = DotScorer(encode(self.model, numbers, known), self.model.items.detach())
+    def _top(
+        self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int, focus: float = 0.0
+    ) -> list[list[Recommended]]:
+        scorer = DotScorer(encode(self.model, numbers, known, focus), self.model.items.detach())
         items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
         return [
             [self._recommended(item, score) for item, score in zip(items, scores, strict=True) if item >= 0]

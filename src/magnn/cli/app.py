@@ -56,6 +56,16 @@ class HeldOut(StrEnum):
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory written by magnn fit.")]
 K = Annotated[int, typer.Option("-k", help="Length of the list.")]
+History = Annotated[
+    str | None,
+    typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
+]
+Focus = Annotated[
+    float, typer.Option(metavar="F", help="From -1, lasting interest only, to 1, the present only: moves the gate.")
+]
+Without = Annotated[
+    list[str] | None, typer.Option(metavar="ITEM", help="As if it were not in the history; may be repeated.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -201,10 +211,9 @@ def evaluate(
 def recommend(
     model: ModelPath,
     users: Annotated[list[str] | None, typer.Argument(metavar="USER", help="Users of the log.")] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
-    ] = None,
+    history: History = None,
+    focus: Focus = 0.0,
+    without: Without = None,
     everyone: Annotated[bool, typer.Option("--all", help="For every user of the log, to a file; needs -o.")] = False,
     output: Annotated[
         Path | None,
@@ -215,12 +224,14 @@ def recommend(
 ) -> None:
     """Recommend items that a user has not touched.
 
-    With --all, an interrupted command that is given again goes on where it stopped.
+    With --focus or --without, each item's place in the list as it is without them is shown beside it. With --all, an
+    interrupted command that is given again goes on where it stopped.
     """
     from magnn.cli import console
 
     if everyone or output is not None:
         others = {"USER": bool(users), "--history": history is not None, "--json": as_json}
+        others |= {"--focus": bool(focus), "--without": bool(without)}
         _recommend_all(model, everyone, output, k, [name for name, given in others.items() if given])
         return
     if bool(users) == (history is not None):
@@ -230,19 +241,65 @@ def recommend(
     from magnn.recommender import load
 
     recommender = load(model)
-    if history is not None:
-        ids = [item.strip() for item in history.split(",") if item.strip()]
-        lists = [(None, recommender.recommend(history=ids, k=k))]
+    ids = None if history is None else _ids(history)
+    events = recommender.split.events
+    named = [events.user_ids[events.user_number(user)] for user in users or []]
+    asked: list[Any] = [None] if ids is not None else named
+    changed = bool(focus or without)
+    before: list[list[Any]] = [[] for _ in asked]
+    if ids is None:
+        lists = recommender.recommend_many(named, k)
     else:
-        assert users is not None
-        events = recommender.split.events
-        named = [events.user_ids[events.user_number(user)] for user in users]
-        lists = list(zip(named, recommender.recommend_many(named, k), strict=True))
+        lists = [recommender.recommend(history=ids, k=k)]
+    if changed:
+        before = lists
+        lists = [recommender.recommend(u, k, history=ids, focus=focus, without=without or []) for u in asked]
+    places = [{item.item: place for place, item in enumerate(items, start=1)} for items in before]
     if as_json:
-        _print_json([{"user": user, "items": [_item(item) for item in items]} for user, items in lists])
+        shown = [
+            [_item(item) | ({"rank_before": place.get(item.item)} if changed else {}) for item in items]
+            for items, place in zip(lists, places, strict=True)
+        ]
+        _print_json([{"user": user, "items": items} for user, items in zip(asked, shown, strict=True)])
         return
-    for user, items in lists:
-        console.show(console.items_table(f"for user {user}" if user is not None else f"after {history}", items))
+    for user, items, place in zip(asked, lists, places, strict=True):
+        title = f"for user {user}" if user is not None else f"after {history}"
+        console.show(console.items_table(title, items, place if changed else None))
+
+
+@app.command()
+def explain(
+    model: ModelPath,
+    user_or_item: Annotated[str, typer.Argument(metavar="USER", help="User of the log; left out with --history.")],
+    item: Annotated[str | None, typer.Argument(metavar="ITEM", help="Item of the log, recommended or not.")] = None,
+    history: History = None,
+    focus: Focus = 0.0,
+    without: Without = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an item has its score, and its place, for a user.
+
+    The score is a sum: the parts shown add up to it. With --focus or --without, the score and the place without them are
+    told too.
+    """
+    from magnn.cli import console
+    from magnn.recommender import load
+
+    if (item is None) == (history is None):
+        raise InputError("give a user and an item, or one item and --history ITEM,ITEM,... for someone unknown")
+    user, wanted = (None, user_or_item) if item is None else (user_or_item, item)
+    ids = None if history is None else _ids(history)
+    recommender = load(model)
+    found = recommender.explain(user, wanted, history=ids, focus=focus, without=without or [])
+    before = recommender.explain(user, wanted, history=ids) if focus or without else None
+    if as_json:
+        changed = {} if before is None else {"before": {"score": before.score, "rank": before.rank}}
+        _print_json(found.to_dict() | changed)
+        return
+    console.explanation(found)
+    if before is not None:
+        place = f"place {before.rank:,}" if before.rank else "in the history"
+        console.note(f"as it is: {place}, score {before.score:.3f}; so changed: score {found.score:.3f}")
 
 
 @app.command()
@@ -380,6 +437,10 @@ def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, bes
     with console.users_bar() as progress:
         rows = recommender.recommend_all(output, k, progress=progress)
     console.note(f"wrote {output}: {recommender.split.events.n_users:,} users, {rows:,} rows")
+
+
+def _ids(history: str) -> list[str]:
+    return [item.strip() for item in history.split(",") if item.strip()]
 
 
 def _item(found: Any) -> dict[str, Any]:

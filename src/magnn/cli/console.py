@@ -13,15 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from magnn.batch import BatchProgress
     from magnn.data.datasets import Comparison
     from magnn.data.datasets import Progress as DatasetProgress
     from magnn.data.download import BytesProgress
-    from magnn.data.interactions import Interactions
+    from magnn.data.interactions import Id, Interactions
     from magnn.data.split import Split
     from magnn.evaluation import Report
+    from magnn.explain import Explanation
     from magnn.recommender import Recommended, Recommender
     from magnn.training.trainer import Progress
 
@@ -198,8 +199,8 @@ def counts_table(comparisons: "Sequence[Comparison]") -> Table:
     return table
 
 
-def items_table(title: str, items: "Sequence[Recommended]") -> Table:
-    """Ranked items with title, where there are any titles, and score."""
+def items_table(title: str, items: "Sequence[Recommended]", before: "Mapping[Id, int] | None" = None) -> Table:
+    """Ranked items with title, where there are any titles, and score; and their places in another list, `before`."""
     table = Table(title=_as_it_is(title, style="bold"), title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("item", justify="right", overflow="fold")
@@ -207,10 +208,47 @@ def items_table(title: str, items: "Sequence[Recommended]") -> Table:
     if titled:
         table.add_column("title", overflow="fold")
     table.add_column("score", justify="right")
+    if before is not None:
+        table.add_column("before", justify="right")
     for number, item in enumerate(items, start=1):
         shown = [_as_it_is(item.title or "")] if titled else []
-        table.add_row(str(number), _as_it_is(str(item.item)), *shown, f"{item.score:.3f}")
+        place = [] if before is None else [str(before.get(item.item, "-"))]
+        table.add_row(str(number), _as_it_is(str(item.item)), *shown, f"{item.score:.3f}", *place)
     return table
+
+
+def explanation(found: "Explanation") -> None:
+    """In words, then the parts, then the recent items and the memory units that they come from, on standard output."""
+    from magnn.explain import PARTS
+
+    out = _console(stderr=False)
+    out.print(_as_it_is(found.in_words()))
+    parts = Table("part")
+    parts.add_column("score", justify="right")
+    parts.add_column("share", justify="right")
+    for name, value in found.parts.items():
+        parts.add_row(PARTS[name], f"{value:.3f}", f"{found.share(value):.0%}")
+    parts.add_section()
+    parts.add_row("score", f"{found.score:.3f}", "")
+    out.print(parts)
+    if found.by_item:
+        recent = Table("the last items, latest first")
+        for name in (PARTS["short_term"], PARTS["co_occurrence"], "share"):
+            recent.add_column(name, justify="right")
+        for item in found.by_item:
+            short = "not split" if item.short_term is None else f"{item.short_term:.3f}"
+            cells = (short, f"{item.co_occurrence:.3f}", f"{found.share(item.total):.0%}")
+            recent.add_row(_as_it_is(item.title or str(item.item)), *cells)
+        out.print(recent)
+    largest = sorted(enumerate(found.by_memory_unit, start=1), key=lambda unit: -abs(unit[1]))[:5]
+    if largest:
+        units = ", ".join(f"unit {number} {value:+.3f}" for number, value in largest)
+        out.print(Text(f"memory, its largest of {len(found.by_memory_unit)}: {units}"))
+    if found.gate is not None:
+        out.print(Text(f"gate: {found.gate:.0%} present, {1 - found.gate:.0%} longer history"))
+    if found.read:
+        read = ", ".join(f"{item.title or item.item} ({item.attention:.0%})" for item in found.read)
+        out.print(_as_it_is(f"read most of the longer history: {read}"))
 
 
 def _as_it_is(text: str, style: str = "") -> Text:

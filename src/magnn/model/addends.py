@@ -74,7 +74,7 @@ def addends(model: MAGNN, users_B: Tensor, history_BW: Tensor, focus: float = 0.
             assert short_BLD is not None
             short_BLD, memory_BMD = fusion.from_short(short_BLD), fusion.from_long(memory_BMD)
         else:
-            assert gate_BD is not None
+            assert gate_BD is not None and short_BLD is not None
             memory_BMD = (1 - gate_BD).unsqueeze(1) * memory_BMD
             short_BLD = gate_BD.unsqueeze(1) * short_BLD if isinstance(fusion, GateFusion) else None
     elif config.short_term:

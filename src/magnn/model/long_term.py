@@ -62,7 +62,7 @@ class HistoryQuery(nn.Module):
         X_BHD = input_ND[history_BH] + self.positions_HD
         logits_BHA = self.to_heads((self.from_items(X_BHD) + self.from_taste(taste_BD).unsqueeze(1)).tanh())
         padding_BH1 = (history_BH == len(input_ND) - 1).unsqueeze(2)
-        shares_BHA = logits_BHA.masked_fill(padding_BH1, -math.inf).softmax(dim=1)
+        shares_BHA: Tensor = logits_BHA.masked_fill(padding_BH1, -math.inf).softmax(dim=1)
         return shares_BHA.masked_fill(padding_BH1, 0).transpose(1, 2)
 
 

@@ -109,7 +109,8 @@ class MAGNN(nn.Module):
 
     def cosine_factor(self, parts: QueryParts) -> Tensor:
         """What brings the query vector to the length of cosine scores, (B, 1)."""
-        return self.config.cosine_scale / parts.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+        factor_B1: Tensor = self.config.cosine_scale / parts.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return factor_B1
 
     def parts_as_they_are(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """`parts` before a cosine score brings them to its length."""

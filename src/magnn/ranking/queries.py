@@ -17,13 +17,14 @@ CHUNK = 2048  # users encoded at once
 
 
 @torch.inference_mode()
-def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories) -> Tensor:
+def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories, focus: float = 0.0) -> Tensor:
     """Query vectors at the end of each history, (U, D), on the CPU wherever the model is.
 
     Args:
         model: frozen.
         users: (U,) user numbers; `model.n_users` for an unknown user.
         histories: U histories, one for each of `users`.
+        focus: added to the gate.
     """
     windows = query_windows(histories, model.config.short_window, model.config.long_window)
     device = model.embeddings.output_ND.device
@@ -32,7 +33,7 @@ def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories) -> Tens
         rows = np.arange(first, min(first + CHUNK, len(users)))
         history_BW = torch.from_numpy(windows.batch(rows).history_BW)
         users_B = torch.from_numpy(users[rows])
-        vectors_UD[first : first + len(rows)] = model(users_B.to(device), history_BW.to(device))
+        vectors_UD[first : first + len(rows)] = model(users_B.to(device), history_BW.to(device), focus)
     return vectors_UD
 
 

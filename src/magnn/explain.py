@@ -1,0 +1,255 @@
+"""Why an item has its score: the score as a sum of parts, and the parts as sums over recent items and memory units.
+
+The score is linear in the query vector, and the query vector is a sum, so nothing here is an estimate: the parts add up to
+the score. Attention and the gate say how the parts came about and are told beside them.
+
+Shapes: L = short window, M = memory units, H = long history.
+"""
+
+import html
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from magnn.artifact import Fitted
+from magnn.data.interactions import Histories, Id
+from magnn.data.windows import query_windows
+from magnn.model.addends import Addends, addends
+
+PARTS = {
+    "taste": "general taste",
+    "short_term": "what came last",
+    "long_term": "the longer history",
+    "memory": "interests shared with others",
+    "co_occurrence": "what goes with the last items",
+}
+LIST = 10  # an item behind this place is compared with the one on it
+READ = 5  # items of the longer history that are shown
+
+
+@dataclass(frozen=True)
+class FromItem:
+    """What one recent item puts into the score.
+
+    Attributes:
+        age: 1 for the latest.
+        short_term: None where the model's fusion does not let the short term be split.
+    """
+
+    item: Id
+    title: str | None
+    age: int
+    short_term: float | None
+    co_occurrence: float
+
+    @property
+    def total(self) -> float:
+        """Both together."""
+        return (self.short_term or 0.0) + self.co_occurrence
+
+
+@dataclass(frozen=True)
+class ReadItem:
+    """An item of the longer history and how much of the attention it has, mean over heads. Says nothing about the score."""
+
+    item: Id
+    title: str | None
+    attention: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The item on the last place of the list, for one that is behind it."""
+
+    item: Id
+    title: str | None
+    score: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A score and what it is the sum of. In a notebook it shows itself as a table.
+
+    Attributes:
+        user: None for somebody unknown.
+        rank: 1 for the item recommended first; None for an item of the user's history, which is never recommended.
+        parts: name -> what it puts into the score; they add up to it.
+        by_item: the recent items, latest first. Their `short_term` and `co_occurrence` add up to those of `parts`.
+        by_memory_unit: (M) what each unit puts into the score; they add up to `parts["memory"]`.
+        gate: share of the short term against the longer history, mean over dimensions; None without a gate.
+        read: what attention reads most of the longer history.
+        listed: the item on place 10, for one that is behind it.
+        notes: what to know of this one.
+    """
+
+    user: Id | None
+    item: Id
+    title: str | None
+    score: float
+    rank: int | None
+    parts: dict[str, float]
+    by_item: list[FromItem]
+    by_memory_unit: list[float]
+    gate: float | None
+    read: list[ReadItem]
+    listed: Listed | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def share(self, value: float) -> float:
+        """Of the sum of the parts' absolute values, which is the score where no part speaks against the item."""
+        return value / (sum(map(abs, self.parts.values())) or 1.0)
+
+    def in_words(self) -> str:
+        """A sentence or three.
+
+        Example:
+            "Aliens is number 1 for alice. 78% because of what came last: Alien (51%), Heat (27%); 22% because of taste."
+        """
+        name = self.title or str(self.item)
+        whom = "" if self.user is None else f" for {self.user}"
+        place = f"is number {self.rank:,}{whom}" if self.rank else "is in the history, so it is never recommended"
+        recent = self.parts["short_term"] + self.parts["co_occurrence"]
+        lasting = self.parts["long_term"] + self.parts["memory"]
+        causes = [("the longer history", lasting), ("general taste", self.parts["taste"])]
+        if self.by_item:
+            best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
+            named = ", ".join(f"{i.title or i.item} ({self.share(i.total):.0%})" for i in best)
+            causes.append((f"what came last: {named}" if named else "what came last", recent))
+        causes.sort(key=lambda cause: -abs(cause[1]))
+        pro = [f"{self.share(value):.0%} because of {what}" for what, value in causes if self.share(value) >= 0.005]
+        contra = [f"{what.split(':')[0]} ({self.share(-v):.0%})" for what, v in causes if self.share(v) <= -0.005]
+        words = [f"{name} {place}."]
+        if pro:
+            words.append("; ".join(pro) + ".")
+        if contra:
+            words.append(f"Against it: {', '.join(contra)}.")
+        if self.listed:
+            lacks = {what: self.listed.parts[what] - self.parts[what] for what in PARTS}
+            most = max(lacks, key=lambda what: lacks[what])
+            last, behind = self.listed.title or self.listed.item, self.listed.score - self.score
+            words.append(
+                f"To {last}, on place {LIST}, it lacks {behind:.2f}, most in {PARTS[most]} ({lacks[most]:.2f})."
+            )
+        return " ".join(words + self.notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; ids stay what they are in the log."""
+        return asdict(self)
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row for each addend: part, from (an item, a unit or nothing), value, share; the values add up to the score."""
+        return pl.DataFrame(
+            [(part, source, value, self.share(value)) for part, source, value in self._addends()],
+            schema={"part": pl.String, "from": pl.String, "value": pl.Float64, "share": pl.Float64},
+            orient="row",
+        )
+
+    def _addends(self) -> list[tuple[str, str | None, float]]:
+        rows: list[tuple[str, str | None, float]] = []
+        split = all(i.short_term is not None for i in self.by_item)
+        for part, value in self.parts.items():
+            if part == "memory" and self.by_memory_unit:
+                rows += [(part, f"unit {m}", v) for m, v in enumerate(self.by_memory_unit, start=1)]
+            elif self.by_item and (part == "co_occurrence" or (part == "short_term" and split)):
+                rows += [(part, i.title or str(i.item), float(getattr(i, part))) for i in self.by_item]
+            else:
+                rows.append((part, None, value))
+        return rows
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{html.escape(PARTS[part])}</td><td>{html.escape(source or '')}</td>"
+            f"<td style='text-align:right'>{value:.3f}</td><td style='text-align:right'>{self.share(value):.0%}</td></tr>"
+            for part, source, value in self._addends()
+        ]
+        head = "<tr><th>part</th><th>from</th><th>score</th><th>share</th></tr>"
+        return f"<p>{html.escape(self.in_words())}</p><table>{head}{''.join(rows)}</table>"
+
+
+def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float = 0.0) -> Explanation:
+    """Explain one score; see `Recommender.explain`.
+
+    Args:
+        user: number; `n_users` for somebody unknown.
+        known: one history, the user's.
+        item: number.
+        focus: added to the gate.
+    """
+    events, model = fitted.split.events, fitted.model
+    config = model.config
+    windows = query_windows(known, config.short_window, config.long_window)
+    history_1W = torch.from_numpy(windows.batch(np.array([0])).history_BW)
+    found = addends(model, torch.tensor([user]), history_1W, focus)
+    items_ND = model.items.detach()
+    scores = (items_ND @ found.parts.query()[0]).numpy()
+    seen = np.zeros(len(scores), bool)
+    seen[known.items] = True
+    ahead = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(scores)) < item))
+    rank = None if seen[item] else 1 + int((ahead & ~seen).sum())
+    window = history_1W[0].numpy()
+    recent, longer = window[-config.short_window :], window[: -config.short_window]
+    trained = fitted.split.train_and_valid if fitted.refit else fitted.split.train
+    notes = []
+    if not (trained.items == item).any():
+        notes.append("It was in no training event, so its score means next to nothing.")
+    if len(known.items) == 0:
+        notes.append("There is no history, so only general taste speaks.")
+    vector = items_ND[item].double()
+    return Explanation(
+        user=None if user == model.n_users else events.user_ids[user],
+        item=events.item_ids[item],
+        title=events.title(item),
+        score=float(scores[item]),
+        rank=rank,
+        parts=_parts(found, vector),
+        by_item=_by_item(fitted, found, vector, recent),
+        by_memory_unit=(found.memory_BMD[0].double() @ vector).tolist(),
+        gate=None if found.parts.gate is None else float(found.parts.gate.mean()),
+        read=_read(fitted, found, longer),
+        listed=_listed(fitted, found, scores, seen) if rank is not None and rank > LIST else None,
+        notes=notes,
+    )
+
+
+def _parts(found: Addends, vector_D: torch.Tensor) -> dict[str, float]:
+    return {name: float(getattr(found.parts, name)[0].double() @ vector_D) for name in PARTS}
+
+
+def _by_item(fitted: Fitted, found: Addends, vector_D: torch.Tensor, recent_L: NDArray[np.int64]) -> list[FromItem]:
+    events = fitted.split.events
+    together_L = found.cooccurrence_BLD[0].double() @ vector_D
+    short_L = None if found.short_BLD is None else found.short_BLD[0].double() @ vector_D
+    places = [place for place in range(len(recent_L)) if recent_L[place] != events.n_items]
+    return [
+        FromItem(
+            item=events.item_ids[int(recent_L[place])],
+            title=events.title(int(recent_L[place])),
+            age=len(recent_L) - place,
+            short_term=None if short_L is None else float(short_L[place]),
+            co_occurrence=float(together_L[place]),
+        )
+        for place in reversed(places)
+    ]
+
+
+def _read(fitted: Fitted, found: Addends, longer_H: NDArray[np.int64]) -> list[ReadItem]:
+    """The most read, most read first; an item that is there twice counts together."""
+    events = fitted.split.events
+    if found.attention_BAH.shape[1] == 0:
+        return []
+    attention_H = found.attention_BAH[0].mean(dim=0).numpy()
+    total_N = np.bincount(longer_H, weights=attention_H, minlength=events.n_items + 1)[: events.n_items]
+    best = np.argsort(-total_N, kind="stable")[:READ].tolist()
+    return [ReadItem(events.item_ids[i], events.title(i), float(total_N[i])) for i in best if total_N[i] > 0]
+
+
+def _listed(fitted: Fitted, found: Addends, scores: NDArray[np.float32], seen: NDArray[np.bool_]) -> Listed:
+    events = fitted.split.events
+    last = int(np.argsort(np.where(seen, np.inf, -scores), kind="stable")[LIST - 1])
+    vector = fitted.model.items[last].detach().double()
+    return Listed(events.item_ids[last], events.title(last), float(scores[last]), _parts(found, vector))
