@@ -81,6 +81,33 @@ def test_from_a_log_to_recommendations_with_titles(logged: Shell) -> None:
     assert f"similar to {seen[0]}" in logged("similar", "model", str(seen[0])).out
 
 
+def test_why_and_what_if(logged: Shell) -> None:
+    assert logged(*FIT).code == 0
+    rec = magnn.load("model")
+    events = rec.split.events
+    last = str(events.item_ids[int(events.histories.of(events.user_number(3))[-1])])
+    best = json.loads(logged("recommend", "model", "3", "--json").out)[0]["items"][0]
+    why = json.loads(logged("explain", "model", "3", str(best["item"]), "--json").out)
+    assert (why["user"], why["item"], why["rank"]) == (3, best["item"], 1)
+    assert sum(why["parts"].values()) == pytest.approx(why["score"], rel=1e-4) == pytest.approx(best["score"], rel=1e-4)
+    assert {"by_item", "by_memory_unit", "gate", "read"} <= why.keys()
+    words = logged("explain", "model", "3", str(best["item"]))
+    assert "is number 1 for 3." in words.out and "gate:" in words.out and words.err == ""
+
+    changed = json.loads(logged("explain", "model", "3", str(best["item"]), "--without", last, "--json").out)
+    assert changed["before"] == {"score": why["score"], "rank": 1}
+    assert changed["score"] != why["score"]
+    assert "as it is: place 1" in logged("explain", "model", "3", str(best["item"]), "--focus", "1").err
+    listed = json.loads(logged("recommend", "model", "3", "--focus", "-1", "--json").out)[0]["items"]
+    plain = [item["item"] for item in json.loads(logged("recommend", "model", "3", "--json").out)[0]["items"]]
+    assert [i["rank_before"] for i in listed] == [
+        plain.index(i["item"]) + 1 if i["item"] in plain else None for i in listed
+    ]
+    assert "before" in logged("recommend", "model", "3", "--without", last).out
+    stranger = json.loads(logged("explain", "model", str(best["item"]), "--history", last, "--json").out)
+    assert stranger["user"] is None and stranger["parts"]["taste"] == 0
+
+
 def test_titles_are_shown_as_they_are(logged: Shell) -> None:
     assert logged(*FIT).code == 0
     n_items = magnn.load("model").split.events.n_items
@@ -161,7 +188,7 @@ def test_help_needs_nothing_heavy() -> None:
     code += "print(code, [name for name in ('torch', 'polars', 'numpy', 'pydantic') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
-    for command in ("fit", "evaluate", "recommend", "similar", "data", "demo"):
+    for command in ("fit", "evaluate", "recommend", "similar", "explain", "data", "demo"):
         assert command in done.stdout
 
 

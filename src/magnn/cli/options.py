@@ -1,0 +1,20 @@
+"""What several commands take and print alike."""
+
+import codecs
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory written by magnn fit.")]
+K = Annotated[int, typer.Option("-k", help="Length of the list.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def print_json(value: Any) -> None:
+    """For programs, on standard output."""
+    # A pipe on Windows, for one, may speak something else.
+    as_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    print(json.dumps(value, indent=2, ensure_ascii=not as_utf8))

@@ -1,0 +1,154 @@
+"""Explanations: the parts add up, the known cause carries the score, and what is asked differently is answered so."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import magnn
+from magnn.errors import InputError, UnknownIdError
+from magnn.explain import PARTS
+from tests.conftest import SMALL_MODEL
+from tests.training.test_fitting import SMALL, config, partner_world
+
+
+def assert_adds_up(found: magnn.Explanation) -> None:
+    size = sum(map(abs, found.parts.values()))
+    assert sum(found.parts.values()) == pytest.approx(found.score, abs=1e-5 * size)
+    assert sum(found.by_memory_unit) == pytest.approx(found.parts["memory"], abs=1e-5 * size)
+    assert sum(i.co_occurrence for i in found.by_item) == pytest.approx(found.parts["co_occurrence"], abs=1e-5 * size)
+    if all(i.short_term is not None for i in found.by_item):
+        assert sum(i.short_term or 0 for i in found.by_item) == pytest.approx(
+            found.parts["short_term"], abs=1e-5 * size
+        )
+    frame = found.to_frame()
+    assert frame["value"].sum() == pytest.approx(found.score, abs=1e-5 * size)
+    assert frame["share"].abs().sum() >= 1 - 1e-6
+
+
+def test_a_thousand_explanations_add_up_to_the_scores(recommender: magnn.Recommender) -> None:
+    events = recommender.split.events
+    rng = np.random.default_rng(0)
+    for user, item in zip(
+        rng.integers(events.n_users, size=1000), rng.integers(events.n_items, size=1000), strict=True
+    ):
+        assert_adds_up(recommender.explain(events.user_ids[int(user)], events.item_ids[int(item)]))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [{"fusion": "concat"}, {"fusion": "gru"}, {"long_term": False}, {"short_term": False}, {"cosine": True}],
+    ids=str,
+)
+def test_of_other_models_too(recommender: magnn.Recommender, model: dict[str, object]) -> None:
+    rec = magnn.fit(recommender.split, config={"model": SMALL_MODEL | model}, epochs=1)
+    for user in rec.split.events.user_ids[:5]:
+        for item in rec.split.events.item_ids[:20]:
+            assert_adds_up(rec.explain(user, item))
+
+
+def test_score_and_rank_are_those_of_the_list(recommender: magnn.Recommender) -> None:
+    user = recommender.split.events.user_ids[3]
+    for place, listed in enumerate(recommender.recommend(user, k=15), start=1):
+        found = recommender.explain(user, listed.item)
+        assert (found.rank, found.title) == (place, listed.title)
+        assert found.score == pytest.approx(listed.score, rel=1e-5)
+        assert (found.listed is not None) == (place > 10)
+    assert found.listed is not None
+    tenth = recommender.recommend(user, k=10)[-1]
+    assert found.listed.item == tenth.item
+    assert sum(found.listed.parts.values()) == pytest.approx(tenth.score, rel=1e-4)
+    assert f"on place 10, it lacks {tenth.score - found.score:.2f}" in found.in_words()
+
+
+@pytest.mark.parametrize(
+    ("parts", "focus"),
+    [({}, 0), ({"cooccurrence": False}, 1), ({"long_term": False, "short_term": False}, 0)],
+    ids=["all", "short term", "co-occurrence"],
+)
+def test_the_item_that_decides_carries_the_score(parts: dict[str, bool], focus: int) -> None:
+    """Odd users end on an item whose partner comes next: of the recent items, that one must be the cause."""
+    split = partner_world()
+    settings = {**config(epochs=40, targets=1, patience=40, l2=1e-3), "model": {**SMALL, "short_window": 2, **parts}}
+    rec = magnn.fit(split, config=settings, refit=False)
+    events, right = split.events, []
+    for number in range(1, 60, 2):
+        items = split.train_and_valid.of(number)
+        history = [events.item_ids[int(i)] for i in items]
+        wanted = f"b{history[-1][1:]}"
+        found = rec.explain(events.user_ids[number], wanted, history=history, focus=focus)
+        latest = next(i for i in found.by_item if i.age == 1)
+        right.append(latest.item == history[-1] and latest.total == max(i.total for i in found.by_item))
+        right[-1] &= found.share(latest.total) > 0.5
+    assert np.mean(right) > 0.8
+
+
+def test_focus_and_without_ask_as_if(recommender: magnn.Recommender) -> None:
+    events = recommender.split.events
+    user = events.user_ids[3]
+    history = [events.item_ids[int(i)] for i in events.histories.of(3)]
+    rest = [item for item in history if item != history[-1]]
+    assert recommender.recommend(user, without=[history[-1]]) == recommender.recommend(user, history=rest)
+    changed = recommender.explain(user, history[-1], without=[history[-1]])
+    assert changed == recommender.explain(user, history[-1], history=rest)
+    assert changed.rank is not None  # it can be recommended now
+    present, lasting = (recommender.explain(user, events.item_ids[0], focus=focus) for focus in (1, -1))
+    assert (present.gate, present.parts["long_term"], present.parts["memory"]) == (1, 0, 0)
+    assert (lasting.gate, lasting.parts["short_term"]) == (0, 0)
+    middle = recommender.explain(user, events.item_ids[0])
+    assert middle.gate is not None
+    assert 0 < middle.gate < 1
+    assert [found.item for found in recommender.recommend(user, focus=1)] != [
+        found.item for found in recommender.recommend(user, focus=-1)
+    ]
+
+
+def test_what_cannot_be_asked_is_named(recommender: magnn.Recommender) -> None:
+    events = recommender.split.events
+    user, item = events.user_ids[0], events.item_ids[0]
+    unseen = next(i for n, i in enumerate(events.item_ids) if n not in events.histories.of(0))
+    for focus in (1.5, -2, float("nan")):
+        with pytest.raises(InputError, match=f"focus {focus:g} is outside"):
+            recommender.explain(user, item, focus=focus)
+    with pytest.raises(InputError, match="is not in the history"):
+        recommender.recommend(user, without=[unseen])
+    with pytest.raises(UnknownIdError, match="item 'nothing'"):
+        recommender.explain(user, "nothing")
+    with pytest.raises(InputError, match="a user, or a history"):
+        recommender.explain(None, item)
+    rec = magnn.fit(recommender.split, config={"model": SMALL_MODEL | {"long_term": False}}, epochs=1)
+    with pytest.raises(InputError, match="this model has none"):
+        rec.recommend(user, focus=0.5)
+
+
+def test_what_is_special_is_said() -> None:
+    """An item only in held-out events, an item of the history, a stranger, titles that are code or very long."""
+    hostile = "<script>alert('\u202etxt \N{PILE OF POO}')</script>" + "x" * 10_000
+    log = pl.DataFrame({"user": ["a"] * 5 + ["b"] * 5, "item": [*"vwxyz", *"vwxyq"]})
+    titles = pl.DataFrame({"item": list("vwxyzq"), "title": [hostile, "[bold]", None, "", "Z", "Q"]})
+    split = magnn.split(magnn.read_events(log, items=titles), "leave-one-out")
+    rec = magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1, refit=False)
+    assert "in no training event" in rec.explain("a", "q").in_words()
+    inside = rec.explain("a", "v")
+    assert inside.rank is None
+    assert "never recommended" in inside.in_words()
+    shown = rec.explain(None, "q", history=["v", "w"])
+    assert shown.user is None
+    assert shown.parts["taste"] == 0
+    assert [i.item for i in shown.by_item] == ["w", "v"]
+    page = shown._repr_html_()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    json.dumps(shown.to_dict())
+    assert set(shown.parts) == set(PARTS)
+
+
+def test_a_user_without_history_has_only_taste() -> None:
+    log = pl.DataFrame({"user": [*"aaab"], "item": [*"xyzx"]})
+    rec = magnn.fit(magnn.split(magnn.read_events(log), "none"), config={"model": SMALL_MODEL}, epochs=1)
+    found = rec.explain("b", "y", without=["x"])
+    assert found.by_item == []
+    assert found.read == []
+    assert "no history" in found.in_words()
+    assert found.score == pytest.approx(found.parts["taste"])
