@@ -59,7 +59,7 @@ def test_score_and_rank_are_those_of_the_list(recommender: magnn.Recommender) ->
     tenth = recommender.recommend(user, k=10)[-1]
     assert found.listed.item == tenth.item
     assert sum(found.listed.parts.values()) == pytest.approx(tenth.score, rel=1e-4)
-    assert f"on place 10, it lacks {tenth.score - found.score:.2f}" in found.in_words()
+    assert f"on place 10, it lacks {tenth.score - found.score:.3g}" in found.in_words()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ Shapes: L = short window, M = memory units, H = long history.
 """
 
 import html
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,11 +22,11 @@ from magnn.data.windows import query_windows
 from magnn.model.addends import Addends, addends
 
 PARTS = {
-    "taste": "general taste",
-    "short_term": "what came last",
-    "long_term": "the longer history",
-    "memory": "interests shared with others",
-    "co_occurrence": "what goes with the last items",
+    "taste": "taste",
+    "short_term": "short-term interest",
+    "long_term": "long-term interest",
+    "memory": "memory (shared interests)",
+    "co_occurrence": "co-occurrence",
 }
 LIST = 10  # an item behind this place is compared with the one on it
 READ = 5  # items of the longer history that are shown
@@ -133,9 +134,15 @@ class Explanation:
             most = max(lacks, key=lambda what: lacks[what])
             last, behind = self.listed.title or self.listed.item, self.listed.score - self.score
             words.append(
-                f"To {last}, on place {LIST}, it lacks {behind:.2f}, most in {PARTS[most]} ({lacks[most]:.2f})."
+                f"To {last}, on place {LIST}, it lacks {behind:.3g}, most in {PARTS[most]} ({lacks[most]:.3g})."
             )
         return " ".join(words + self.notes)
+
+    @property
+    def decimals(self) -> int:
+        """That show three digits of the largest part."""
+        largest = max(map(abs, self.parts.values()))
+        return max(2 - math.floor(math.log10(largest)), 2) if largest else 2
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; ids stay what they are in the log."""
@@ -162,9 +169,11 @@ class Explanation:
         return rows
 
     def _repr_html_(self) -> str:
+        digits = self.decimals
         rows = [
             f"<tr><td>{html.escape(PARTS[part])}</td><td>{html.escape(source or '')}</td>"
-            f"<td style='text-align:right'>{value:.3f}</td><td style='text-align:right'>{self.share(value):.0%}</td></tr>"
+            f"<td style='text-align:right'>{value:.{digits}f}</td>"
+            f"<td style='text-align:right'>{self.share(value):.0%}</td></tr>"
             for part, source, value in self._addends()
         ]
         head = "<tr><th>part</th><th>from</th><th>score</th><th>share</th></tr>"

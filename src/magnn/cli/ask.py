@@ -105,7 +105,7 @@ def explain(
     console.explanation(found)
     if before is not None:
         place = f"place {before.rank:,}" if before.rank else "in the history"
-        console.note(f"as it is: {place}, score {before.score:.3f}; so changed: score {found.score:.3f}")
+        console.note(f"as it is: {place}, score {before.score:.3g}; so changed: score {found.score:.3g}")
 
 
 def similar(

@@ -221,28 +221,28 @@ def explanation(found: "Explanation") -> None:
     """In words, then the parts, then the recent items and the memory units that they come from, on standard output."""
     from magnn.explain import PARTS
 
-    out = _console(stderr=False)
+    out, digits = _console(stderr=False), found.decimals
     out.print(_as_it_is(found.in_words()))
     parts = Table("part")
     parts.add_column("score", justify="right")
     parts.add_column("share", justify="right")
     for name, value in found.parts.items():
-        parts.add_row(PARTS[name], f"{value:.3f}", f"{found.share(value):.0%}")
+        parts.add_row(PARTS[name], f"{value:.{digits}f}", f"{found.share(value):.0%}")
     parts.add_section()
-    parts.add_row("score", f"{found.score:.3f}", "")
+    parts.add_row("score", f"{found.score:.{digits}f}", "")
     out.print(parts)
     if found.by_item:
         recent = Table("the last items, latest first")
         for name in (PARTS["short_term"], PARTS["co_occurrence"], "share"):
             recent.add_column(name, justify="right")
         for item in found.by_item:
-            short = "not split" if item.short_term is None else f"{item.short_term:.3f}"
-            cells = (short, f"{item.co_occurrence:.3f}", f"{found.share(item.total):.0%}")
+            short = "not split" if item.short_term is None else f"{item.short_term:.{digits}f}"
+            cells = (short, f"{item.co_occurrence:.{digits}f}", f"{found.share(item.total):.0%}")
             recent.add_row(_as_it_is(item.title or str(item.item)), *cells)
         out.print(recent)
     largest = sorted(enumerate(found.by_memory_unit, start=1), key=lambda unit: -abs(unit[1]))[:5]
     if largest:
-        units = ", ".join(f"unit {number} {value:+.3f}" for number, value in largest)
+        units = ", ".join(f"unit {number} {value:+.{digits}f}" for number, value in largest)
         out.print(Text(f"memory, its largest of {len(found.by_memory_unit)}: {units}"))
     if found.gate is not None:
         out.print(Text(f"gate: {found.gate:.0%} present, {1 - found.gate:.0%} longer history"))
