@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from magnn.artifact import Fitted
 from magnn.data.interactions import Histories, Id
+from magnn.data.split import TEST, VALID
 from magnn.data.windows import query_windows
 from magnn.model.addends import Addends, addends
 
@@ -202,9 +203,9 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     rank = None if seen[item] else 1 + int((ahead & ~seen).sum())
     window = history_1W[0].numpy()
     recent, longer = window[-config.short_window :], window[: -config.short_window]
-    trained = fitted.split.train_and_valid if fitted.refit else fitted.split.train
+    trained_on = fitted.split.part < (TEST if fitted.refit else VALID)
     notes = []
-    if not (trained.items == item).any():
+    if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
         notes.append("There is no history, so only general taste speaks.")
