@@ -1,6 +1,8 @@
 """Recommendation: lists for everybody, to Parquet; and for one user, in process."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,7 +11,6 @@ from benchmarks.logs import ML_20M, make_log
 from benchmarks.measure import SCRATCH, Row, main, peak_gib, row, timed
 from benchmarks.models import recommender_of
 from magnn.model.config import ModelConfig
-from magnn.recommender import Recommender
 
 CALLS = 1000
 
@@ -35,22 +36,26 @@ def one_user(n_items: int, dim: int, reach: float) -> list[Row]:
     log = make_log(20_000, n_items, 1_000_000)
     recommender = recommender_of(log, ModelConfig(dim=dim, init_std=0.3))
     users = np.random.default_rng(0).integers(1, log.n_users + 1, CALLS + 20).tolist()
-    calls = [one_call(recommender, user) for user in users][20:]
+    calls = [seconds(partial(recommender.recommend, user, k=10)) for user in users][20:]
+    items = np.random.default_rng(1).integers(1, log.n_items + 1, 120).tolist()
+    pairs = list(zip(users, items, strict=False))
+    why = [seconds(partial(recommender.explain, *pair)) for pair in pairs][20:]
     size = f"{n_items:,} items, d = {dim}"
     low, middle, high = (np.quantile(calls, [0.01, 0.5, 0.99]) * 1e3).tolist()
     what = "top 10 of one user, in process (median; 1st and 99th percentile)"
     table, vector = recommender.model.items.detach(), torch.randn(dim)
     return [
         Row(what, size, "ms", middle, low, high, CALLS, reach=reach, peak_gib=peak_gib()),
+        row("one explanation, in process", size, why, "ms", scale=1e3, reach=20.0),
         row("reading Q once (its sum)", size, timed(table.sum, 50), "ms", scale=1e3),
         row("the matrix-vector product alone", size, timed(lambda: table @ vector, 50), "ms", scale=1e3),
     ]
 
 
-def one_call(recommender: Recommender, user: int) -> float:
-    """Seconds of one recommendation."""
+def seconds(ask: Callable[[], object]) -> float:
+    """Of one call."""
     started = time.perf_counter()
-    recommender.recommend(user, k=10)
+    ask()
     return time.perf_counter() - started
 
 

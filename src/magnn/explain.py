@@ -260,6 +260,8 @@ def _read(fitted: Fitted, found: Addends, longer_H: NDArray[np.int64]) -> list[R
 
 def _listed(fitted: Fitted, found: Addends, scores: NDArray[np.float32], seen: NDArray[np.bool_]) -> Listed:
     events = fitted.split.events
-    last = int(np.argsort(np.where(seen, np.inf, -scores), kind="stable")[LIST - 1])
+    costs = np.where(seen, np.inf, -scores)
+    cost = np.partition(costs, LIST - 1)[LIST - 1]
+    last = int(np.flatnonzero(costs == cost)[LIST - 1 - (costs < cost).sum()])  # of equal scores, the lower item first
     vector = fitted.model.items[last].detach().double()
     return Listed(events.item_ids[last], events.title(last), float(scores[last]), _parts(found, vector))
