@@ -24,7 +24,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
-def everything(rec: magnn.Recommender) -> list[list[magnn.Recommended]]:
+def everything(rec: magnn.Recommender) -> list[magnn.Recommendations]:
     """Every user's whole ranking: scores too, so equality is to the bit."""
     events = rec.split.events
     return rec.recommend_many(events.user_ids.to_list(), k=events.n_items)

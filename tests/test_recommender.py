@@ -170,6 +170,15 @@ def test_an_unknown_item_is_named(recommender: magnn.Recommender, item: Id) -> N
             ask()  # type: ignore[no-untyped-call]
 
 
+def test_a_list_shows_itself_as_a_table(tiny: magnn.Recommender) -> None:
+    found = tiny.recommend("one", k=3)
+    assert found.to_frame().rows() == [(n, f.item, f.title, f.score) for n, f in enumerate(found, start=1)]
+    hostile = magnn.Recommendations([magnn.Recommended("<i>", 1.0, "<script>alert(1)</script>")])
+    assert "&lt;script&gt;" in hostile._repr_html_()
+    assert "<script" not in hostile._repr_html_() and "<i>" not in hostile._repr_html_()
+    assert magnn.Recommendations().to_frame().height == 0
+
+
 def test_nobody_with_nothing_is_refused(tiny: magnn.Recommender) -> None:
     with pytest.raises(InputError, match="a user, or a history"):
         tiny.recommend()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from magnn.evaluation import Report, evaluate
     from magnn.explain import Explanation
     from magnn.fitting import fit
-    from magnn.recommender import Recommended, Recommender, load
+    from magnn.recommender import Recommendations, Recommended, Recommender, load
 
 __version__ = "0.1.0"
 
@@ -31,6 +31,7 @@ __all__ = [
     "Explanation",
     "Interactions",
     "MagnnError",
+    "Recommendations",
     "Recommended",
     "Recommender",
     "Report",
@@ -46,6 +47,7 @@ _HOMES = {
     "Explanation": "magnn.explain",
     "Interactions": "magnn.data.interactions",
     "MagnnError": "magnn.errors",
+    "Recommendations": "magnn.recommender",
     "Recommended": "magnn.recommender",
     "Recommender": "magnn.recommender",
     "Report": "magnn.evaluation",

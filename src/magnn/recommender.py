@@ -1,11 +1,13 @@
 """What a program does with a trained model: recommend, explain, find similar items, save and load."""
 
+import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from magnn.artifact import Fitted, read_artifact, write_artifact
@@ -27,6 +29,34 @@ class Recommended:
     title: str | None = None
 
 
+class Recommendations(list[Recommended]):
+    """Ranked items, best first: a list that shows itself as a table in a notebook.
+
+    Example:
+        >>> Recommendations([Recommended("alien", 2.5, "Alien")]).to_frame().rows()
+        [(1, 'alien', 'Alien', 2.5)]
+    """
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row for each item: rank (from 1), item, title (null where there is none), score."""
+        rows = {
+            "rank": pl.Series(range(1, len(self) + 1), dtype=pl.UInt32),
+            "item": [found.item for found in self],
+            "title": pl.Series([found.title for found in self], dtype=pl.String),
+            "score": pl.Series([found.score for found in self], dtype=pl.Float64),
+        }
+        return pl.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        head = "<tr><th>rank</th><th>item</th><th>title</th><th>score</th></tr>"
+        rows = [
+            f"<tr><td>{rank}</td><td>{html.escape(str(found.item))}</td><td>{html.escape(found.title or '')}</td>"
+            f"<td style='text-align:right'>{found.score:.3f}</td></tr>"
+            for rank, found in enumerate(self, start=1)
+        ]
+        return f"<table>{head}{''.join(rows)}</table>"
+
+
 @dataclass(frozen=True)
 class Recommender(Fitted):
     """A fitted model, ready for use. `magnn.fit` makes one, `magnn.load` reads one back."""
@@ -39,7 +69,7 @@ class Recommender(Fitted):
         history: Iterable[Id] | None = None,
         focus: float = 0.0,
         without: Iterable[Id] = (),
-    ) -> list[Recommended]:
+    ) -> Recommendations:
         """The k best items that the user has not touched, best first; fewer if fewer are left.
 
         Args:
@@ -111,7 +141,7 @@ class Recommender(Fitted):
             raise InputError("focus moves the gate between short and long term, and this model has none")
         return focus
 
-    def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[list[Recommended]]:
+    def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[Recommendations]:
         """`recommend` for many users of the log, in the order given."""
         events = self.split.events
         numbers = np.array([events.user_number(user) for user in users], np.int64)
@@ -145,15 +175,15 @@ class Recommender(Fitted):
 
     def _top(
         self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int, focus: float = 0.0
-    ) -> list[list[Recommended]]:
+    ) -> list[Recommendations]:
         scorer = DotScorer(encode(self.model, numbers, known, focus), self.model.items.detach())
         items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
         return [
-            [self._recommended(item, score) for item, score in zip(items, scores, strict=True) if item >= 0]
+            Recommendations(self._recommended(i, score) for i, score in zip(items, scores, strict=True) if i >= 0)
             for items, scores in zip(items_UK.tolist(), scores_UK.tolist(), strict=True)
         ]
 
-    def similar(self, item: Id, k: int = 10) -> list[Recommended]:
+    def similar(self, item: Id, k: int = 10) -> Recommendations:
         """The k items whose output embeddings point most nearly the same way (cosine), the item itself left out.
 
         Raises:
@@ -166,7 +196,8 @@ class Recommender(Fitted):
         directions_ND = torch.nn.functional.normalize(self.model.items.detach(), dim=1)
         itself = Histories(np.array([number], np.int32), np.array([0, 1]), events.n_items)
         items_UK, scores_UK = rank(DotScorer(directions_ND[[number]], directions_ND), np.array([0]), itself, k)
-        return [self._recommended(i, s) for i, s in zip(items_UK[0].tolist(), scores_UK[0].tolist(), strict=True)]
+        found = zip(items_UK[0].tolist(), scores_UK[0].tolist(), strict=True)
+        return Recommendations(self._recommended(i, score) for i, score in found)
 
     def scorer(self, history: Histories) -> Scorer:
         """Scores of all users of the log, given what each has done so far."""
