@@ -137,6 +137,7 @@ def test_what_is_special_is_said() -> None:
     assert shown.user is None
     assert shown.parts["taste"] == 0
     assert [i.item for i in shown.by_item] == ["w", "v"]
+    assert len(rec.explain("a", "v").in_words()) < 1000
     page = shown._repr_html_()
     assert "<script" not in page
     assert "&lt;script&gt;" in page

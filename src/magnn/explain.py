@@ -112,20 +112,21 @@ class Explanation:
         Example:
             "Aliens is number 1 for alice. 78% because of what came last: Alien (51%), Heat (27%); 22% because of taste."
         """
-        name = self.title or str(self.item)
         whom = "" if self.user is None else f" for {self.user}"
         place = f"is number {self.rank:,}{whom}" if self.rank else "is in the history, so it is never recommended"
         recent = self.parts["short_term"] + self.parts["co_occurrence"]
         lasting = self.parts["long_term"] + self.parts["memory"]
-        causes = [("the longer history", lasting), ("general taste", self.parts["taste"])]
-        if self.by_item:
-            best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
-            named = ", ".join(f"{i.title or i.item} ({self.share(i.total):.0%})" for i in best)
-            causes.append((f"what came last: {named}" if named else "what came last", recent))
-        causes.sort(key=lambda cause: -abs(cause[1]))
-        pro = [f"{self.share(value):.0%} because of {what}" for what, value in causes if self.share(value) >= 0.005]
-        contra = [f"{what.split(':')[0]} ({self.share(-v):.0%})" for what, v in causes if self.share(v) <= -0.005]
-        words = [f"{name} {place}."]
+        best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
+        named = ", ".join(f"{_name(i)} ({self.share(i.total):.0%})" for i in best)
+        causes = [
+            ("what came last", f": {named}" if named else "", self.share(recent)),
+            ("the longer history", "", self.share(lasting)),
+            ("general taste", "", self.share(self.parts["taste"])),
+        ]
+        causes.sort(key=lambda cause: -abs(cause[2]))
+        pro = [f"{share:.0%} because of {what}{which}" for what, which, share in causes if share >= 0.005]
+        contra = [f"{what} ({-share:.0%})" for what, _, share in causes if share <= -0.005]
+        words = [f"{_name(self)} {place}."]
         if pro:
             words.append("; ".join(pro) + ".")
         if contra:
@@ -133,10 +134,8 @@ class Explanation:
         if self.listed:
             lacks = {what: self.listed.parts[what] - self.parts[what] for what in PARTS}
             most = max(lacks, key=lambda what: lacks[what])
-            last, behind = self.listed.title or self.listed.item, self.listed.score - self.score
-            words.append(
-                f"To {last}, on place {LIST}, it lacks {behind:.3g}, most in {PARTS[most]} ({lacks[most]:.3g})."
-            )
+            behind = f"{self.listed.score - self.score:.3g}, most in {PARTS[most]} ({lacks[most]:.3g})"
+            words.append(f"To {_name(self.listed)}, on place {LIST}, it lacks {behind}.")
         return " ".join(words + self.notes)
 
     @property
@@ -179,6 +178,12 @@ class Explanation:
         ]
         head = "<tr><th>part</th><th>from</th><th>score</th><th>share</th></tr>"
         return f"<p>{html.escape(self.in_words())}</p><table>{head}{''.join(rows)}</table>"
+
+
+def _name(what: FromItem | Listed | Explanation) -> str:
+    """For a sentence: the title if there is one, not longer than a line."""
+    name = what.title or str(what.item)
+    return name if len(name) <= 80 else f"{name[:79]}…"
 
 
 def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float = 0.0) -> Explanation:
