@@ -100,8 +100,9 @@ def test_fewer_are_left_fewer_rows_are_written(
     assert tiny.recommend_all(tmp_path / "recs.parquet", k=4) == 4
     frame = pl.read_parquet(tmp_path / "recs.parquet")
     assert frame.schema == {"user": pl.String, "rank": pl.UInt32, "item": pl.String, "score": pl.Float32}
+    # Batches of other sizes round tanh otherwise, by up to 2e-7 (model/kernels.py), and these scores are near .004.
     expected = [
-        (user, rank, found.item, pytest.approx(found.score, rel=1e-5))
+        (user, rank, found.item, pytest.approx(found.score, rel=1e-5, abs=5e-7))
         for user in ("all", "most", "one")
         for rank, found in enumerate(tiny.recommend(user, k=4), start=1)
     ]

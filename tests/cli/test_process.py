@@ -62,7 +62,7 @@ def test_no_command_shows_help(shell: Shell, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fit"], ["evaluate"], ["recommend"], ["similar"], ["demo"], ["data", "get"]]
+    "arguments", [[], ["fit"], ["evaluate"], ["recommend"], ["similar"], ["explain"], ["demo"], ["data", "get"]]
 )
 def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -74,7 +74,9 @@ def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.Monkey
         assert "[model]" in result.out and "[training]" in result.out, "taken for markup"
     if not arguments:
         commands = [line.split()[0] for line in result.out.split("Commands:")[1].splitlines() if line.startswith("  ")]
-        assert commands[:6] == ["fit", "evaluate", "recommend", "similar", "demo", "data"], "no promise of more"
+        assert commands[:7] == ["fit", "evaluate", "recommend", "similar", "explain", "demo", "data"], (
+            "no promise of more"
+        )
 
 
 @pytest.mark.parametrize("options", [["--json"], []], ids=["JSON", "tables"])
