@@ -12,8 +12,7 @@ from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
 from magnn.recommender import Recommended, Recommender
 
-# Validation still improves after these epochs, but they keep the demo under three minutes on two cores. The penalty of the
-# preset is that of a sparse log; this one is dense (docs/experiments.md).
+# Validation still improves after these epochs, but they keep the demo under three minutes on two cores.
 CONFIG = {"training": {"epochs": 30}}
 SHOWN_USERS = 3
 SHOWN_ITEMS = 5

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class TrainingConfig(BaseModel):
     """Settings of the training loop.
 
-    The defaults were chosen on the validation events of MovieLens-100K and latest-small, and checked on those of Amazon
-    CDs (docs/experiments.md); the paper does not give its own.
+    The defaults were chosen on the validation events of Amazon CDs, and checked on those of MovieLens-100K and
+    latest-small (docs/experiments.md); the paper does not give its own.
 
     Example:
         >>> config = TrainingConfig()
@@ -33,9 +33,11 @@ class TrainingConfig(BaseModel):
         description="of Adam; if not given, 1e-3 at 1,024 samples in a step, and as their square root",
     )
     weight_rate: float = Field(
-        0.03, gt=0, description="learning rate of the weight matrices, in that of the embeddings"
+        0.03, gt=0, allow_inf_nan=False, description="learning rate of the weight matrices, in that of the embeddings"
     )
-    l2: float = Field(0.25, ge=0, description="lambda, on the squared norm of all parameters; the loss is a sum")
+    l2: float = Field(
+        0.25, ge=0, allow_inf_nan=False, description="lambda, on the squared norm of all parameters; the loss is a sum"
+    )
     targets: int = Field(3, ge=1, description="|T|, next items that a sample predicts")
     negatives: int = Field(5, ge=1, description="unseen items drawn for each target; the loss is their mean")
     patience: int = Field(15, ge=1, description="epochs without a better validation before stopping")
