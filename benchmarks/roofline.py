@@ -16,6 +16,7 @@ from magnn.model.config import ModelConfig
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import rank
+from magnn.settings import make_settings
 
 SIZE = 2048
 
@@ -34,9 +35,14 @@ def machine() -> tuple[float, float, list[Row]]:
     return flops / float(np.median(product)), large.nbytes / float(np.median(read)), rates
 
 
-def step_operations(shape: ModelConfig, real: float, batch: int, n_items: int, links: int) -> float:
-    """Of one training step: forward, and twice as many backward; `real` is the mean length of the long history."""
-    d, scored = shape.dim, 6  # three targets, three negatives
+def step_operations(shape: ModelConfig, real: float, scored: int, batch: int, n_items: int, links: int) -> float:
+    """Of one training step: forward, and twice as many backward.
+
+    Args:
+        real: mean length of the long history.
+        scored: targets and negatives of a sample.
+    """
+    d = shape.dim
     reading = real * (2 * d * d + 4 * d * shape.heads)
     other = 2 * d * d * 5 + 4 * shape.memory_units * d + 2 * scored * d  # gate, taste, co-occurrence; memory; scores
     states = n_items * 4 * d * d + 2 * links * d
@@ -51,13 +57,14 @@ def run() -> list[Row]:
     size = f"Amazon CDs: {split.events.n_users:,} users, {split.events.n_items:,} items"
 
     step = make_step(train)
-    shape = step.model.config
-    windows = training_windows(train, shape.short_window, shape.long_window, targets=3)
+    shape, config = step.model.config, make_settings("paper").training
+    windows = training_windows(train, shape.short_window, shape.long_window, config.targets)
     before = windows.next_S - train.offsets[windows.user_S] - shape.short_window
     real = float(np.clip(before, 0, shape.long_window).mean())
     assert step.model.graph is not None
     links = step.model.graph.counts_NN.values().numel()
-    needed = step_operations(shape, real, step.batch, train.n_items, links)
+    scored = config.targets * (1 + config.negatives)
+    needed = step_operations(shape, real, scored, step.batch, train.n_items, links)
     # Adam reads a weight, its gradient and two moments, and writes all but the gradient.
     moved = 7 * 4 * sum(parameter.numel() for parameter in step.model.parameters())
     label = f"training step of {step.batch:,}: {needed / 1e9:.1f} Gop, {moved / 1e9:.2f} GB of weights and moments"
