@@ -8,6 +8,7 @@ Shapes: L = short window, M = memory units, H = long history.
 
 import html
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -169,15 +170,23 @@ class Explanation:
         return rows
 
     def _repr_html_(self) -> str:
-        digits = self.decimals
         rows = [
-            f"<tr><td>{html.escape(PARTS[part])}</td><td>{html.escape(source or '')}</td>"
-            f"<td style='text-align:right'>{value:.{digits}f}</td>"
-            f"<td style='text-align:right'>{self.share(value):.0%}</td></tr>"
+            (PARTS[part], source or "", f"{value:.{self.decimals}f}", f"{self.share(value):.0%}")
             for part, source, value in self._addends()
         ]
-        head = "<tr><th>part</th><th>from</th><th>score</th><th>share</th></tr>"
-        return f"<p>{html.escape(self.in_words())}</p><table>{head}{''.join(rows)}</table>"
+        return f"<p>{html.escape(self.in_words())}</p>{html_table(('part', 'from', 'score', 'share'), rows)}"
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """For a notebook. Titles and ids come from a log, so every cell is escaped.
+
+    Example:
+        >>> html_table(["item"], [["<b>"]])
+        '<table><tr><th>item</th></tr><tr><td>&lt;b&gt;</td></tr></table>'
+    """
+    lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]
+    lines += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
 def _name(what: FromItem | Listed | Explanation) -> str:

@@ -1,6 +1,5 @@
 """What a program does with a trained model: recommend, explain, find similar items, save and load."""
 
-import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from magnn.artifact import Fitted, read_artifact, write_artifact
 from magnn.batch import BatchProgress, write_lists
 from magnn.data.interactions import Histories, Id
 from magnn.errors import InputError
-from magnn.explain import Explanation, explain
+from magnn.explain import Explanation, explain, html_table
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import encode, user_scorer
 from magnn.ranking.rank import Scorer, check_k, rank
@@ -48,13 +47,8 @@ class Recommendations(list[Recommended]):
         return pl.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        head = "<tr><th>rank</th><th>item</th><th>title</th><th>score</th></tr>"
-        rows = [
-            f"<tr><td>{rank}</td><td>{html.escape(str(found.item))}</td><td>{html.escape(found.title or '')}</td>"
-            f"<td style='text-align:right'>{found.score:.3f}</td></tr>"
-            for rank, found in enumerate(self, start=1)
-        ]
-        return f"<table>{head}{''.join(rows)}</table>"
+        rows = [(str(rank), str(r.item), r.title or "", f"{r.score:.3f}") for rank, r in enumerate(self, start=1)]
+        return html_table(("rank", "item", "title", "score"), rows)
 
 
 @dataclass(frozen=True)
@@ -124,11 +118,11 @@ class Recommender(Fitted):
             items = events.histories.of(number)
         else:
             raise InputError("give a user, or a history of items")
-        for item in without:
-            there = items == events.item_number(item)
-            if not there.any():
+        left_out = {events.item_number(item): item for item in without}
+        for gone, item in left_out.items():
+            if gone not in items:
                 raise InputError(f"item {item!r} is not in the history, so it cannot be left out of it")
-            items = items[~there]
+        items = items[~np.isin(items, list(left_out))]
         if user is None and len(items) == 0:
             raise InputError("an unknown user needs at least one item of history")
         return number, Histories(items, np.array([0, len(items)]), events.n_items)
