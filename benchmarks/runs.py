@@ -7,6 +7,7 @@ between systems. Lists from anywhere, ours or a peer's, are judged by the packag
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -264,3 +265,12 @@ def _pair(interval: tuple[float, float]) -> tuple[float, float]:
 
 def _slug(words: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words.lower().replace("+", "-plus-")).strip("-")
+
+
+def until_stopped(main: Callable[[], None]) -> None:
+    """Run a command that goes on where it stopped; after Ctrl-C it says so."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)

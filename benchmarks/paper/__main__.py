@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.paper.experiments import EXPERIMENTS
 from benchmarks.paper.process import run_in_process
-from benchmarks.runs import LOGS, Spec, describe, is_finished
+from benchmarks.runs import LOGS, Spec, describe, is_finished, until_stopped
 
 
 def main() -> None:
@@ -44,8 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    until_stopped(main)

@@ -13,6 +13,7 @@ from benchmarks.peers import environments
 from benchmarks.peers.comparison import COMPARISONS, NAMES
 from benchmarks.peers.contest import compete
 from benchmarks.peers.systems import SYSTEMS
+from benchmarks.runs import until_stopped
 
 
 def main() -> None:
@@ -53,8 +54,4 @@ def build() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    until_stopped(main)
