@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.measure import ROOT
@@ -14,11 +12,10 @@ from benchmarks.paper import published
 from benchmarks.paper.experiments import ABLATION, DEFAULT_SIZE, FEWER_SEEDS, SIZES, main_result, size_run, tuning
 from benchmarks.paper.experiments import PROTOCOL as PAPER
 from benchmarks.peers.comparison import COMPARISONS, MAGNN, NAMES, final_specs
+from benchmarks.results_pictures import plot_seeds, plot_sizes, plot_time
 from benchmarks.runs import KS, Run, Spec, StaleRunError, load, ours, users_of
 from benchmarks.significance import TEST, holm, paired_p
 from magnn.data.split import Protocol
-
-matplotlib.use("Agg")
 
 PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "results"
@@ -134,7 +131,7 @@ def _main_result(page: Page) -> None:
         "![Metric against seed](results/seeds.png)",
         _provenance("python -m benchmarks.paper amazon-cds main", finished),
     )
-    _plot_seeds(page, finished)
+    plot_seeds(page.pictures, finished)
 
 
 def _ablation(page: Page) -> None:
@@ -207,7 +204,7 @@ def _sizes(page: Page) -> None:
         "![Recall against heads and memory units](results/sizes.png)",
         _provenance("python -m benchmarks.paper amazon-cds sizes", [run for runs in found.values() for run in runs]),
     )
-    _plot_sizes(page, found)
+    plot_sizes(page.pictures, found)
 
 
 def _tuning(page: Page) -> None:
@@ -303,7 +300,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     name = f"{data}-{protocol}"
     command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
     page.add(f"![ndcg@10 against training time](results/{name}.png)", _provenance(command, finished))
-    _plot_time(page, finished, name)
+    plot_time(page.pictures, finished, name)
 
 
 def _disagreement(run: Run) -> float:
@@ -357,50 +354,6 @@ def _provenance(command: str, runs: Sequence[Run]) -> str:
     commits = sorted({run.about["commit"] for run in runs})
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
     return f"`{command}`: {when}; {'; '.join(machines)}; {'; '.join(versions)}; commits {', '.join(commits)}."
-
-
-def _plot_seeds(page: Page, runs: Sequence[Run]) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    for axis, metric, target in zip(axes, ("recall@10", "ndcg_fixed@10"), published.CDS["MA-GNN"], strict=True):
-        seeds = [run.spec.seed for run in runs]
-        values = np.array([run.metrics[metric] for run in runs])
-        bounds = np.array([run.ci95[metric] for run in runs])
-        axis.errorbar(
-            seeds, values, yerr=np.abs(bounds.T - values), fmt="o", capsize=3, color="black", label="here, 95%"
-        )
-        axis.axhline(target, linestyle="--", color="tab:blue", label="published")
-        axis.set(xlabel="seed", ylabel=metric, xticks=seeds)
-        axis.legend(frameon=False, fontsize=8)
-    _save(page, figure, "seeds")
-
-
-def _plot_sizes(page: Page, found: dict[tuple[str, int], list[Run]]) -> None:
-    figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
-    for setting, words, style in (("heads", "heads h", "o-"), ("memory_units", "memory units m", "s--")):
-        values = [[run.metrics["recall@10"] for run in found[setting, size]] for size in SIZES]
-        spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
-        axis.errorbar(SIZES, [np.mean(v) for v in values], yerr=spread, fmt=style, capsize=3, label=words)
-    axis.set(xlabel="number", ylabel="recall@10 (mean, standard deviation of seeds)", xticks=SIZES)
-    axis.legend(frameon=False)
-    _save(page, figure, "sizes")
-
-
-def _plot_time(page: Page, runs: Sequence[Run], name: str) -> None:
-    """Every system by the time its fit takes."""
-    figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    for run in runs:
-        ours_ = run.spec.system == MAGNN
-        x, y = max(run.fit_seconds, 0.1), run.metrics["ndcg@10"]
-        axis.plot(x, y, "*" if ours_ else "o", color="tab:red" if ours_ else "tab:blue", markersize=12 if ours_ else 6)
-        axis.annotate(run.spec.system, (x, y), textcoords="offset points", xytext=(6, 3), fontsize=8)
-    axis.set(xscale="log", xlabel="seconds to fit, 2 CPU cores", ylabel="test ndcg@10", ylim=(0, None), title=name)
-    axis.margins(x=0.18)
-    _save(page, figure, name)
-
-
-def _save(page: Page, figure: Any, name: str) -> None:
-    figure.savefig(page.pictures / f"{name}.png", dpi=110, metadata={"Software": None})
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,62 @@
+"""Pictures of the results page, drawn from runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+from benchmarks.paper import published
+from benchmarks.paper.experiments import SIZES
+from benchmarks.peers.comparison import MAGNN
+from benchmarks.runs import Run
+
+matplotlib.use("Agg")
+
+
+def plot_seeds(folder: Path, runs: Sequence[Run]) -> None:
+    """Each seed's metrics beside the published ones."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+    for axis, metric, target in zip(axes, ("recall@10", "ndcg_fixed@10"), published.CDS["MA-GNN"], strict=True):
+        seeds = [run.spec.seed for run in runs]
+        values = np.array([run.metrics[metric] for run in runs])
+        bounds = np.array([run.ci95[metric] for run in runs])
+        axis.errorbar(
+            seeds, values, yerr=np.abs(bounds.T - values), fmt="o", capsize=3, color="black", label="here, 95%"
+        )
+        axis.axhline(target, linestyle="--", color="tab:blue", label="published")
+        axis.set(xlabel="seed", ylabel=metric, xticks=seeds)
+        axis.legend(frameon=False, fontsize=8)
+    _save(folder, figure, "seeds")
+
+
+def plot_sizes(folder: Path, found: dict[tuple[str, int], list[Run]]) -> None:
+    """Recall against the number of heads, and of memory units."""
+    figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    for setting, words, style in (("heads", "heads h", "o-"), ("memory_units", "memory units m", "s--")):
+        values = [[run.metrics["recall@10"] for run in found[setting, size]] for size in SIZES]
+        spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
+        axis.errorbar(SIZES, [np.mean(v) for v in values], yerr=spread, fmt=style, capsize=3, label=words)
+    axis.set(xlabel="number", ylabel="recall@10 (mean, standard deviation of seeds)", xticks=SIZES)
+    axis.legend(frameon=False)
+    _save(folder, figure, "sizes")
+
+
+def plot_time(folder: Path, runs: Sequence[Run], name: str) -> None:
+    """Every system by the time its fit takes."""
+    figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    for run in runs:
+        ours_ = run.spec.system == MAGNN
+        x, y = max(run.fit_seconds, 0.1), run.metrics["ndcg@10"]
+        axis.plot(x, y, "*" if ours_ else "o", color="tab:red" if ours_ else "tab:blue", markersize=12 if ours_ else 6)
+        axis.annotate(run.spec.system, (x, y), textcoords="offset points", xytext=(6, 3), fontsize=8)
+    axis.set(xscale="log", xlabel="seconds to fit, 2 CPU cores", ylabel="test ndcg@10", ylim=(0, None), title=name)
+    axis.margins(x=0.18)
+    _save(folder, figure, name)
+
+
+def _save(folder: Path, figure: Any, name: str) -> None:
+    figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
