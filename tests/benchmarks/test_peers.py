@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.peers import contract, environments
+from benchmarks import runs
+from benchmarks.peers import contest, contract, environments
+from benchmarks.peers.comparison import final_specs
 from benchmarks.peers.contract import Ids, Log, Task
 from benchmarks.peers.systems import SYSTEMS
+from benchmarks.runs import Run, Spec, load, store
 
 
 def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
@@ -78,6 +81,29 @@ def test_the_code_of_a_peer_changes_with_each_of_its_files(peers: Path) -> None:
         codes.append(environments.code_of("easy"))
     assert len(set(codes)) == 4
     assert all(code.startswith("easy-") for code in codes)
+
+
+@pytest.mark.parametrize(("ends", "tried"), [("patience", 3), ("time", 1)])
+def test_other_settings_are_tried_only_if_the_first_ends_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, tried: int
+) -> None:
+    name, data = "RecBole HGN", "amazon-beauty"
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(environments, "python_of", lambda folder: Path("python"))
+    tries: list[str] = []
+
+    def train(spec: Spec, limit: float) -> None:
+        tries.append(spec.variant)
+        found = {"ndcg@10": 0.1 * len(tries)}
+        store(Run(spec=spec, valid=found, epochs=3, stopped_by=ends, limit_seconds=limit))
+
+    monkeypatch.setattr(contest, "_try_setting", train)
+    monkeypatch.setattr(contest, "_judge_on_test", lambda spec, chosen: store(Run(spec=spec, valid=chosen.valid)))
+    for _ in range(2):  # the second time, all is there
+        contest.compete(name, data, "leave-one-out", refit=False, limit=60, retry=False)
+    assert tries == [f"setting {number}" for number in range(1, tried + 1)]
+    best = final_specs(name, data, "leave-one-out", refit=False)[tried - 1]
+    assert load(best) is not None, "the best of those tried is the one that is judged, or this raises"
 
 
 # The loop that the adapters share, with a model whose lists are told beforehand.
