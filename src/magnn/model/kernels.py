@@ -125,7 +125,7 @@ def mean_rows(table_ND: Tensor, index_BX: Tensor) -> Tensor:
     padding = len(table_ND) - 1
     real_BX = (index_BX != padding).to(table_ND.dtype)
     weight_BX = real_BX / real_BX.sum(dim=1, keepdim=True).clamp(min=1)
-    if table_ND.device.type != "cpu":
+    if table_ND.device.type != "cpu" or not torch.is_grad_enabled():  # for one user, a matrix costs more than it saves
         return (gather(table_ND, index_BX, padding) * weight_BX.unsqueeze(2)).sum(dim=1)
     means: Tensor = _WeightedRows.apply(table_ND, index_BX, weight_BX)  # type: ignore[no-untyped-call]
     return means
