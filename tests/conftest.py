@@ -28,10 +28,16 @@ def small_log() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 @pytest.fixture(scope="session")
 def recommender(small_log: tuple[pl.DataFrame, pl.DataFrame]) -> magnn.Recommender:
-    """Fitted on the small log, for one epoch and one of refit."""
+    """Preset `paper`, fitted on the small log for one epoch and one of refit."""
     events, items = small_log
     split = magnn.split(magnn.read_events(events, items=items), "paper")
-    return magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1)
+    return magnn.fit(split, preset="paper", config={"model": SMALL_MODEL}, epochs=1)
+
+
+@pytest.fixture(scope="session")
+def best_recommender(recommender: magnn.Recommender) -> magnn.Recommender:
+    """The same log under the preset `best`, with its graph part."""
+    return magnn.fit(recommender.split, preset="best", config={"model": SMALL_MODEL}, epochs=1)
 
 
 @pytest.fixture(scope="session")

@@ -260,14 +260,16 @@ def test_a_broken_manifest_is_an_artifact_error(saved_model: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("found", "remedy"), [(1, "fit it again"), (3, "upgrade"), ("2", "upgrade"), (None, "upgrade"), (1.5, "upgrade")]
+    ("found", "remedy"), [(2, "fit it again"), (4, "upgrade"), ("3", "upgrade"), (None, "upgrade"), (1.5, "upgrade")]
 )
 def test_only_the_present_format_is_read(saved_model: Path, tmp_path: Path, found: Any, remedy: str) -> None:
     """All else in the model is sound: the version alone decides."""
     shutil.copytree(saved_model, tmp_path / "model")
     manifest = json.loads((tmp_path / "model" / artifact.MANIFEST).read_text())
     (tmp_path / "model" / artifact.MANIFEST).write_text(json.dumps(manifest | {"format_version": found}))
-    with pytest.raises(ArtifactError, match=f"format version {found}; this magnn reads 2: {remedy}"):
+    with pytest.raises(
+        ArtifactError, match=f"format version {found}; this magnn reads {artifact.FORMAT_VERSION}: {remedy}"
+    ):
         magnn.load(tmp_path / "model")
 
 

@@ -33,7 +33,7 @@ def tiny() -> magnn.Recommender:
     """Text ids and cosine scores; "all" has seen everything, "most" all but one item."""
     log = pl.DataFrame({"user": ["all"] * 4 + ["most"] * 3 + ["one"], "item": [*"wxyz", *"zyx", "w"]})
     split = magnn.split(magnn.read_events(log), "none")
-    return magnn.fit(split, config={"model": SMALL_MODEL | {"cosine": True}}, epochs=1)
+    return magnn.fit(split, preset="paper", config={"model": SMALL_MODEL | {"cosine": True}}, epochs=1)
 
 
 def stopping(at: int) -> Callable[[BatchProgress], None]:
@@ -299,7 +299,7 @@ def test_ctrl_c_leaves_the_older_file(recommender: magnn.Recommender, tmp_path: 
 def test_what_cannot_be_is_told_before_any_work(
     recommender: magnn.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "encode", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr(batch, "user_scorer", lambda *_: pytest.fail("worked"))
     (tmp_path / "folder.parquet").mkdir()
     n_items = recommender.split.events.n_items
     for k in (0, n_items + 1):

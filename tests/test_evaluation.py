@@ -18,7 +18,7 @@ Log = tuple[pl.DataFrame, pl.DataFrame]
 
 
 def fitted_on(split: Split, **options: Any) -> magnn.Recommender:
-    return magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1, **options)
+    return magnn.fit(split, preset="paper", config={"model": SMALL_MODEL}, epochs=1, **options)
 
 
 @pytest.fixture(scope="module")

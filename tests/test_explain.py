@@ -22,12 +22,15 @@ def assert_adds_up(found: magnn.Explanation) -> None:
         assert sum(i.short_term or 0 for i in found.by_item) == pytest.approx(
             found.parts["short_term"], abs=1e-5 * size
         )
+    assert sum(i.graph for i in found.by_item) == pytest.approx(found.parts["graph"], abs=1e-5 * size)
     frame = found.to_frame()
     assert frame["value"].sum() == pytest.approx(found.score, abs=1e-5 * size)
     assert frame["share"].abs().sum() >= 1 - 1e-6
 
 
-def test_a_thousand_explanations_add_up_to_the_scores(recommender: magnn.Recommender) -> None:
+@pytest.mark.parametrize("preset", ["paper", "best"])
+def test_a_thousand_explanations_add_up_to_the_scores(preset: str, request: pytest.FixtureRequest) -> None:
+    recommender = request.getfixturevalue("recommender" if preset == "paper" else "best_recommender")
     events = recommender.split.events
     rng = np.random.default_rng(0)
     for user, item in zip(
@@ -42,13 +45,15 @@ def test_a_thousand_explanations_add_up_to_the_scores(recommender: magnn.Recomme
     ids=str,
 )
 def test_of_other_models_too(recommender: magnn.Recommender, model: dict[str, object]) -> None:
-    rec = magnn.fit(recommender.split, config={"model": SMALL_MODEL | model}, epochs=1)
+    rec = magnn.fit(recommender.split, preset="paper", config={"model": SMALL_MODEL | model}, epochs=1)
     for user in rec.split.events.user_ids[:5]:
         for item in rec.split.events.item_ids[:20]:
             assert_adds_up(rec.explain(user, item))
 
 
-def test_score_and_rank_are_those_of_the_list(recommender: magnn.Recommender) -> None:
+@pytest.mark.parametrize("preset", ["paper", "best"])
+def test_score_and_rank_are_those_of_the_list(preset: str, request: pytest.FixtureRequest) -> None:
+    recommender = request.getfixturevalue("recommender" if preset == "paper" else "best_recommender")
     user = recommender.split.events.user_ids[3]
     for place, listed in enumerate(recommender.recommend(user, k=15), start=1):
         found = recommender.explain(user, listed.item)
@@ -117,7 +122,7 @@ def test_what_cannot_be_asked_is_named(recommender: magnn.Recommender) -> None:
         recommender.explain(user, "nothing")
     with pytest.raises(InputError, match="a user, or a history"):
         recommender.explain(None, item)
-    rec = magnn.fit(recommender.split, config={"model": SMALL_MODEL | {"long_term": False}}, epochs=1)
+    rec = magnn.fit(recommender.split, preset="paper", config={"model": SMALL_MODEL | {"long_term": False}}, epochs=1)
     with pytest.raises(InputError, match="this model has none"):
         rec.recommend(user, focus=0.5)
 
@@ -145,11 +150,11 @@ def test_what_is_special_is_said() -> None:
     assert set(shown.parts) == set(PARTS)
 
 
-def test_a_user_without_history_has_only_taste() -> None:
+def test_a_user_without_history_has_only_taste_and_popularity() -> None:
     log = pl.DataFrame({"user": [*"aaab"], "item": [*"xyzx"]})
     rec = magnn.fit(magnn.split(magnn.read_events(log), "none"), config={"model": SMALL_MODEL}, epochs=1)
     found = rec.explain("b", "y", without=["x"])
     assert found.by_item == []
     assert found.read == []
     assert "no history" in found.in_words()
-    assert found.score == pytest.approx(found.parts["taste"])
+    assert found.score == pytest.approx(found.parts["taste"] + found.parts["popularity"])

@@ -46,7 +46,7 @@ def tiny() -> magnn.Recommender:
     log = pl.DataFrame({"user": ["all"] * 4 + ["most"] * 3 + ["one"], "item": [*"wxyz", *"zyx", "w"]})
     titles = pl.DataFrame({"item": list("wxyz"), "title": ["Alien", "Heat", None, "[/]"]})
     split = magnn.split(magnn.read_events(log, items=titles), "none")
-    return magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1)
+    return magnn.fit(split, preset="paper", config={"model": SMALL_MODEL}, epochs=1)
 
 
 def test_recommendations_are_the_products_of_query_and_items(recommender: magnn.Recommender) -> None:

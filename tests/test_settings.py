@@ -16,8 +16,14 @@ def toml(folder: Path, text: str) -> Path:
     return path
 
 
-def test_nothing_given_is_the_preset_of_the_paper() -> None:
-    assert make_settings() == make_settings("paper") == PRESETS["paper"]
+def test_nothing_given_is_the_best_preset() -> None:
+    assert make_settings() == make_settings("best") == PRESETS["best"]
+
+
+def test_the_preset_of_the_paper_has_nothing_but_the_paper() -> None:
+    settings = make_settings("paper")
+    assert settings == Settings()
+    assert (settings.training.loss, settings.model.cosine, settings.graph.neighbours) == ("bpr", False, 0)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -36,9 +42,7 @@ def test_a_file_and_a_dictionary_of_the_same_form_say_the_same(tmp_path: Path) -
 
 def test_what_a_file_leaves_out_is_the_presets(tmp_path: Path) -> None:
     changed = make_settings(config=toml(tmp_path, "[model]\ndim = 7\n"))
-    assert changed == PRESETS["paper"].model_copy(
-        update={"model": PRESETS["paper"].model.model_copy(update={"dim": 7})}
-    )
+    assert changed == PRESETS["best"].model_copy(update={"model": PRESETS["best"].model.model_copy(update={"dim": 7})})
 
 
 def test_arguments_beat_the_file_and_the_file_beats_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

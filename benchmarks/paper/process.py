@@ -59,7 +59,7 @@ def run(spec: Spec) -> Run | None:
     items_UK, _ = rank(recommender.scorer(history), everybody, history, max(KS))
     logs = recommender.logs
     select_by = recommender.settings.training.select_by
-    selected = [log for log in logs if log.metrics]
+    selected = [log for log in logs if log.phase == "select"]
     best = max(selected, key=lambda log: log.metrics[select_by])
     finished = judge(
         spec,

@@ -13,22 +13,35 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
+import torch
 from polars.exceptions import PolarsError
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from magnn.data.interactions import Histories, Interactions
 from magnn.data.split import Split
 from magnn.errors import ArtifactError, InputError
+from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
 from magnn.storage import atomic_directory
 from magnn.training.trainer import EpochLog
 
-FORMAT, FORMAT_VERSION = "magnn", 2
+FORMAT, FORMAT_VERSION = "magnn", 3
 MANIFEST = "manifest.json"
-FILES = ("model.safetensors", "fit.json", "events.parquet", "users.parquet", "items.parquet", "training.jsonl")
+GRAPHS = ("co_occurrence", "followed_by")
+FILES = (
+    "model.safetensors",
+    "graph.safetensors",
+    "fit.json",
+    "events.parquet",
+    "users.parquet",
+    "items.parquet",
+    "training.jsonl",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class Fitted:
         refit: whether the validation events were trained on too.
         logs: one entry per epoch of each phase.
         completed: False if Ctrl-C cut the training short.
+        graph: the graph part of the score; None where it is off.
     """
 
     model: MAGNN
@@ -51,6 +65,7 @@ class Fitted:
     refit: bool
     logs: list[EpochLog] = field(default_factory=list)
     completed: bool = True
+    graph: GraphPart | None = None
 
 
 def write_artifact(fitted: Fitted, path: Path) -> None:
@@ -65,8 +80,10 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
     with atomic_directory(path) as directory:
         weights = {name: value.contiguous() for name, value in fitted.model.state_dict().items()}
         save_file(weights, directory / "model.safetensors")
-        # safetensors lets only the owner read it; a service may run as somebody else.
-        (directory / "model.safetensors").chmod(directory.stat().st_mode & 0o666)
+        save_file({} if fitted.graph is None else _graph_tensors(fitted.graph), directory / "graph.safetensors")
+        for name in ("model.safetensors", "graph.safetensors"):
+            # safetensors lets only the owner read it; a service may run as somebody else.
+            (directory / name).chmod(directory.stat().st_mode & 0o666)
         about = {
             "settings": fitted.settings.model_dump(),
             "seed": fitted.seed,
@@ -114,6 +131,9 @@ def read_artifact(path: Path) -> Fitted:
         )
         model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
         model.load_state_dict(load_file(path / "model.safetensors"))
+        graph = None
+        if settings.graph.neighbours:
+            graph = _graph(load_file(path / "graph.safetensors"), settings.graph.recent, split.events.n_items)
         lines = (path / "training.jsonl").read_text(encoding="utf-8").splitlines()
         logs = [EpochLog(**json.loads(line)) for line in lines]
     except (
@@ -130,7 +150,7 @@ def read_artifact(path: Path) -> Fitted:
         raise ArtifactError(
             f"{path}: its files do not belong together ({str(error).splitlines()[0]}); fit it again"
         ) from error
-    return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"])
+    return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"], graph)
 
 
 def is_artifact(path: Path) -> bool:
@@ -147,6 +167,30 @@ def check_destination(path: Path) -> None:
         return
     if path.exists() and not is_artifact(path):
         raise ArtifactError(f"{path} exists and is not a magnn model; choose another output, or move it away")
+
+
+def _graph_tensors(graph: GraphPart) -> dict[str, Tensor]:
+    tensors = {f"mixture.{name}": value for name, value in graph.mixture.state_dict().items()}
+    tensors["log_counts"] = torch.from_numpy(graph.log_counts_N)
+    for name, counts in zip(GRAPHS, graph.graphs, strict=True):
+        for part in ("indptr", "indices", "data"):
+            tensors[f"{name}.{part}"] = torch.from_numpy(getattr(counts, part))
+    return tensors
+
+
+def _graph(tensors: dict[str, Tensor], recent: int, n_items: int) -> GraphPart:
+    mixture = Mixture()
+    mixture.load_state_dict(
+        {name.removeprefix("mixture."): value for name, value in tensors.items() if name.startswith("mixture.")}
+    )
+    counts = []
+    for name in GRAPHS:
+        data, indices, indptr = (tensors[f"{name}.{part}"].numpy() for part in ("data", "indices", "indptr"))
+        counts.append(sp.csr_array((data, indices, indptr), shape=(n_items, n_items)))
+        counts[-1].check_format(full_check=True)
+    if len(tensors["log_counts"]) != n_items:
+        raise InputError(f"popularity of {len(tensors['log_counts']):,} items, not of {n_items:,}")
+    return GraphPart((counts[0], counts[1]), tensors["log_counts"].numpy(), recent, mixture.requires_grad_(False))
 
 
 def _events(path: Path, about: dict[str, Any]) -> Interactions:

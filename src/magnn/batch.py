@@ -16,12 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
-from torch import Tensor
 
 from magnn.artifact import Fitted
 from magnn.errors import InputError, Interrupted
-from magnn.ranking.products import DotScorer
-from magnn.ranking.queries import encode
+from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import check_k, rank
 from magnn.storage import atomic_file
 
@@ -74,9 +72,8 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
         _discard(directory, others)
         tell(BatchProgress(done, events.n_users, _note(directory, done, events.n_users, others)))
 
-        items_ND = fitted.model.items.detach()  # once: a cosine model computes them
         for part, users_U in missing.items():
-            lists = _lists(fitted, items_ND, users_U, k)
+            lists = _lists(fitted, users_U, k)
             with atomic_file(part) as temporary:
                 lists.write_parquet(temporary, compression="zstd", compression_level=1)
             done += len(users_U)
@@ -94,11 +91,11 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     return rows
 
 
-def _lists(fitted: Fitted, items_ND: Tensor, users_U: NDArray[np.int64], k: int) -> pl.DataFrame:
+def _lists(fitted: Fitted, users_U: NDArray[np.int64], k: int) -> pl.DataFrame:
     """A row for each user and rank, without a step of Python for each."""
     events = fitted.split.events
     known = events.histories.take(users_U)
-    scorer = DotScorer(encode(fitted.model, users_U, known), items_ND)
+    scorer = user_scorer(fitted.model, known, fitted.graph, users_U)
     items_UK, scores_UK = rank(scorer, np.arange(len(users_U)), known, k)
     there_UK = items_UK >= 0
     rank_UK = np.broadcast_to(np.arange(1, k + 1, dtype=np.uint32), items_UK.shape)
@@ -120,6 +117,10 @@ def _fingerprint(fitted: Fitted, k: int, size: int) -> str:
     for name, value in fitted.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.contiguous().numpy())
+    if fitted.graph is not None:
+        for weighted in fitted.graph.weighted:
+            digest.update(weighted.data.tobytes())
+        digest.update(fitted.graph.popularity.tobytes())
     digest.update(np.ascontiguousarray(events.histories.items).data)
     digest.update(np.ascontiguousarray(events.histories.offsets).data)
     return digest.hexdigest()[:16]

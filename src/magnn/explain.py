@@ -29,6 +29,8 @@ PARTS = {
     "long_term": "long-term interest",
     "memory": "memory (shared interests)",
     "co_occurrence": "co-occurrence",
+    "graph": "neighbours in the item graphs",
+    "popularity": "popularity",
 }
 LIST = 10  # an item behind this place is compared with the one on it
 READ = 5  # items of the longer history that are shown
@@ -48,11 +50,12 @@ class FromItem:
     age: int
     short_term: float | None
     co_occurrence: float
+    graph: float
 
     @property
     def total(self) -> float:
-        """Both together."""
-        return (self.short_term or 0.0) + self.co_occurrence
+        """All together."""
+        return (self.short_term or 0.0) + self.co_occurrence + self.graph
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Explanation:
         user: None for somebody unknown.
         rank: 1 for the item recommended first; None for an item of the user's history, which is never recommended.
         parts: name -> what it puts into the score; they add up to it.
-        by_item: the recent items, latest first. Their `short_term` and `co_occurrence` add up to those of `parts`.
+        by_item: the recent items, latest first. Their `short_term`, `co_occurrence` and `graph` add up to those of `parts`.
+            Short term and co-occurrence look less far back than the graph; of the items before that, those are here that
+            the graph links to this one.
         by_memory_unit: (M) what each unit puts into the score; they add up to `parts["memory"]`.
         gate: share of the short term against the longer history, mean over dimensions; None without a gate.
         read: what attention reads most of the longer history.
@@ -115,7 +120,7 @@ class Explanation:
         """
         whom = "" if self.user is None else f" for {self.user}"
         place = f"is number {self.rank:,}{whom}" if self.rank else "is in the history, so it is never recommended"
-        recent = self.parts["short_term"] + self.parts["co_occurrence"]
+        recent = self.parts["short_term"] + self.parts["co_occurrence"] + self.parts["graph"]
         lasting = self.parts["long_term"] + self.parts["memory"]
         best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
         named = ", ".join(f"{_name(i)} ({self.share(i.total):.0%})" for i in best)
@@ -123,6 +128,7 @@ class Explanation:
             ("what came last", f": {named}" if named else "", self.share(recent)),
             ("the longer history", "", self.share(lasting)),
             ("general taste", "", self.share(self.parts["taste"])),
+            ("its popularity", "", self.share(self.parts["popularity"])),
         ]
         causes.sort(key=lambda cause: -abs(cause[2]))
         pro = [f"{share:.0%} because of {what}{which}" for what, which, share in causes if share >= 0.005]
@@ -163,7 +169,7 @@ class Explanation:
         for part, value in self.parts.items():
             if part == "memory" and self.by_memory_unit:
                 rows += [(part, f"unit {m}", v) for m, v in enumerate(self.by_memory_unit, start=1)]
-            elif self.by_item and (part == "co_occurrence" or (part == "short_term" and split)):
+            elif self.by_item and (part in ("co_occurrence", "graph") or (part == "short_term" and split)):
                 rows += [(part, i.title or str(i.item), float(getattr(i, part))) for i in self.by_item]
             else:
                 rows.append((part, None, value))
@@ -211,53 +217,80 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     found = addends(model, torch.tensor([user]), history_1W, focus)
     items_ND = model.items.detach()
     scores = (items_ND @ found.parts.query()[0]).numpy()
+    graph_N = np.zeros_like(scores)
+    if fitted.graph is not None:
+        graph_N = fitted.graph.scores(known).toarray()[0]
+        scores = scores + graph_N + fitted.graph.popularity
     seen = np.zeros(len(scores), bool)
     seen[known.items] = True
     ahead = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(scores)) < item))
     rank = None if seen[item] else 1 + int((ahead & ~seen).sum())
     window = history_1W[0].numpy()
-    recent, longer = window[-config.short_window :], window[: -config.short_window]
+    longer = window[: -config.short_window]
     trained_on = fitted.split.part < (TEST if fitted.refit else VALID)
     notes = []
     if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
-        notes.append("There is no history, so only general taste speaks.")
+        what = "general taste speaks" if fitted.graph is None else "general taste and popularity speak"
+        notes.append(f"There is no history, so only {what}.")
     vector = items_ND[item].double()
+
+    def parts(of: int) -> dict[str, float]:
+        popularity = 0.0 if fitted.graph is None else float(fitted.graph.popularity[of])
+        return _parts(found, items_ND[of].double()) | {"graph": float(graph_N[of]), "popularity": popularity}
+
+    listed = None
+    if rank is not None and rank > LIST:
+        last = _last_listed(scores, seen)
+        listed = Listed(events.item_ids[last], events.title(last), float(scores[last]), parts(last))
     return Explanation(
         user=None if user == model.n_users else events.user_ids[user],
         item=events.item_ids[item],
         title=events.title(item),
         score=float(scores[item]),
         rank=rank,
-        parts=_parts(found, vector),
-        by_item=_by_item(fitted, found, vector, recent),
+        parts=parts(item),
+        by_item=_by_item(fitted, found, vector, known, item),
         by_memory_unit=(found.memory_BMD[0].double() @ vector).tolist(),
         gate=None if found.parts.gate is None else float(found.parts.gate.mean()),
         read=_read(fitted, found, longer),
-        listed=_listed(fitted, found, scores, seen) if rank is not None and rank > LIST else None,
+        listed=listed,
         notes=notes,
     )
 
 
 def _parts(found: Addends, vector_D: torch.Tensor) -> dict[str, float]:
-    return {name: float(getattr(found.parts, name)[0].double() @ vector_D) for name in PARTS}
+    return {
+        name: float(getattr(found.parts, name)[0].double() @ vector_D) for name in PARTS if hasattr(found.parts, name)
+    }
 
 
-def _by_item(fitted: Fitted, found: Addends, vector_D: torch.Tensor, recent_L: NDArray[np.int64]) -> list[FromItem]:
+def _by_item(fitted: Fitted, found: Addends, vector_D: torch.Tensor, known: Histories, item: int) -> list[FromItem]:
+    """Latest first: the short window, and what the graph links to the item before it."""
     events = fitted.split.events
-    together_L = found.cooccurrence_BLD[0].double() @ vector_D
-    short_L = None if found.short_BLD is None else found.short_BLD[0].double() @ vector_D
-    places = [place for place in range(len(recent_L)) if recent_L[place] != events.n_items]
+    recent_E = known.items[::-1]
+    window = min(fitted.model.config.short_window, len(recent_E))
+    together_E, graph_E = np.zeros(len(recent_E)), np.zeros(len(recent_E))
+    short_E: NDArray[np.float64] | None = None
+    together_E[:window] = (found.cooccurrence_BLD[0].double() @ vector_D).numpy()[::-1][:window]
+    if found.short_BLD is not None:
+        short_E = np.zeros(len(recent_E))
+        short_E[:window] = (found.short_BLD[0].double() @ vector_D).numpy()[::-1][:window]
+    if fitted.graph is not None:
+        by_event = fitted.graph.by_event(known, item)
+        graph_E[: len(by_event)] = by_event
     return [
         FromItem(
-            item=events.item_ids[int(recent_L[place])],
-            title=events.title(int(recent_L[place])),
-            age=len(recent_L) - place,
-            short_term=None if short_L is None else float(short_L[place]),
-            co_occurrence=float(together_L[place]),
+            item=events.item_ids[int(recent_E[place])],
+            title=events.title(int(recent_E[place])),
+            age=place + 1,
+            short_term=None if short_E is None else float(short_E[place]),
+            co_occurrence=float(together_E[place]),
+            graph=float(graph_E[place]),
         )
-        for place in reversed(places)
+        for place in range(len(recent_E))
+        if place < window or graph_E[place]
     ]
 
 
@@ -272,10 +305,8 @@ def _read(fitted: Fitted, found: Addends, longer_H: NDArray[np.int64]) -> list[R
     return [ReadItem(events.item_ids[i], events.title(i), float(total_N[i])) for i in best if total_N[i] > 0]
 
 
-def _listed(fitted: Fitted, found: Addends, scores: NDArray[np.float32], seen: NDArray[np.bool_]) -> Listed:
-    events = fitted.split.events
-    costs = np.where(seen, np.inf, -scores)
+def _last_listed(scores_N: NDArray[np.float32], seen_N: NDArray[np.bool_]) -> int:
+    """The item on the last place of the list."""
+    costs = np.where(seen_N, np.inf, -scores_N)
     cost = np.partition(costs, LIST - 1)[LIST - 1]
-    last = int(np.flatnonzero(costs == cost)[LIST - 1 - (costs < cost).sum()])  # of equal scores, the lower item first
-    vector = fitted.model.items[last].detach().double()
-    return Listed(events.item_ids[last], events.title(last), float(scores[last]), _parts(found, vector))
+    return int(np.flatnonzero(costs == cost)[LIST - 1 - (costs < cost).sum()])  # of equal scores, the lower item first

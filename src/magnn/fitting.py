@@ -1,12 +1,13 @@
-"""Fitting: choose the epoch on the validation events, then train on all that is not test."""
+"""Fitting: choose the epoch and the graph's weights on the validation events, then train on all that is not test."""
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from magnn.data.graph import item_graph
@@ -14,14 +15,17 @@ from magnn.data.interactions import Histories
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted
+from magnn.model.graph_part import GraphPart, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.ranking.evaluate import evaluate_scorer
-from magnn.ranking.queries import user_scorer
+from magnn.ranking.products import DotScorer
+from magnn.ranking.queries import GraphScorer, encode, user_scorer
 from magnn.recommender import Recommender
 from magnn.settings import Settings, make_settings
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
-from magnn.training.trainer import Progress, TrainingState, make_optimizer, train
+from magnn.training.mixture import fit_mixture
+from magnn.training.trainer import EpochLog, Progress, TrainingState, make_optimizer, train
 
 
 def fit(
@@ -38,6 +42,9 @@ def fit(
     progress: Callable[[Progress], None] | None = None,
 ) -> Recommender:
     """Train on the training events, pick the epoch on the validation events, then train anew on both for that long.
+
+    The graph part of the score, if there is one, is counted on the same events; how it weighs its counts is learned on the
+    validation events and kept.
 
     Args:
         split: from `magnn.split`. Where it has no validation events (protocol "none"), all epochs are run, once.
@@ -70,6 +77,8 @@ def fit(
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
+        graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
+        logs = logs + graph_logs
         refitted = False
         if selecting and refit and completed:
             final, final_state, refitted = run.phase("refit", split.train_and_valid, None, state.best_epoch)
@@ -77,7 +86,9 @@ def fit(
             logs = logs + final_state.logs
             if refitted:
                 model = final
-    return Recommender(model, split, settings, seed, refitted, logs, completed)
+                if graph is not None:
+                    graph = count_neighbours(split.train_and_valid, settings.graph, graph.mixture)
+    return Recommender(model, split, settings, seed, refitted, logs, completed, graph)
 
 
 def check_device(device: str) -> None:
@@ -89,6 +100,7 @@ def check_device(device: str) -> None:
 
 
 PHASES = ("select", "refit", "train")
+GRAPH_PHASE = "graph"
 
 
 def discard_checkpoints(directory: Path) -> None:
@@ -118,7 +130,9 @@ class _Run:
         torch.manual_seed(self.seed)  # the initial weights
         graph = ItemGraph(item_graph(history, shape.graph_steps)) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
-        windows = training_windows(history, shape.short_window, shape.long_window, training.targets)
+        windows = training_windows(
+            history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
+        )
         optimizer = make_optimizer(model, training, len(windows))
         epochs = epochs or training.epochs
 
@@ -148,6 +162,34 @@ class _Run:
             on_epoch=on_epoch,
         )
         return model.freeze().to("cpu"), state, completed
+
+    def graph(
+        self, model: MAGNN, history: Histories, held_out: Histories, epoch: int
+    ) -> tuple[GraphPart | None, list[EpochLog]]:
+        """Count the graphs and learn on the held-out events how to weigh them, beside the chosen network."""
+        config = self.settings.graph
+        if not config.neighbours:
+            return None, []
+        started = time.perf_counter()
+        part = count_neighbours(history, config)
+
+        def progress(step: int, steps: int) -> None:
+            if self.progress:
+                self.progress(Progress(GRAPH_PHASE, 1, 1, step, steps))
+
+        everybody = np.arange(history.n_users)
+        dense = DotScorer(encode(model, everybody, history), model.items.detach())
+        mixture = fit_mixture(part, dense, history, held_out, seed=self.seed, progress=progress)
+        part = replace(part, mixture=mixture)
+        learned = time.perf_counter()
+        if not ((held_out.lengths > 0) & (history.lengths > 0)).any():
+            return part, []
+        found = evaluate_scorer(GraphScorer(dense, part, history), history, held_out, intervals=False)
+        seconds = learned - started, time.perf_counter() - learned
+        log = EpochLog(GRAPH_PHASE, epoch, 0.0, *seconds, found.metrics)
+        if self.progress:
+            self.progress(Progress(GRAPH_PHASE, 1, 1, 1, 1, log))
+        return part, [log]
 
     def _fingerprint(self, history: Histories, epochs: int) -> str:
         digest = hashlib.sha256(self.settings.model_dump_json().encode())

@@ -15,7 +15,7 @@ from magnn.data.interactions import Histories, Id
 from magnn.errors import InputError
 from magnn.explain import Explanation, explain, html_table
 from magnn.ranking.products import DotScorer
-from magnn.ranking.queries import encode, user_scorer
+from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import Scorer, check_k, rank
 
 
@@ -170,7 +170,7 @@ class Recommender(Fitted):
     def _top(
         self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int, focus: float = 0.0
     ) -> list[Recommendations]:
-        scorer = DotScorer(encode(self.model, numbers, known, focus), self.model.items.detach())
+        scorer = user_scorer(self.model, known, self.graph, numbers, focus)
         items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
         return [
             Recommendations(self._recommended(i, score) for i, score in zip(items, scores, strict=True) if i >= 0)
@@ -195,7 +195,7 @@ class Recommender(Fitted):
 
     def scorer(self, history: Histories) -> Scorer:
         """Scores of all users of the log, given what each has done so far."""
-        return user_scorer(self.model, history)
+        return user_scorer(self.model, history, self.graph)
 
     def save(self, path: Path | str) -> None:
         """Write to the directory `path`, replacing a model that stands there.

@@ -108,5 +108,6 @@ def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame,
     events, _ = small_log
     split = magnn.split(magnn.read_events(events), "paper")
     training = {"batch_size": 64, "learning_rate": 0.03, "l2": 0.1, "negatives": 2, "targets": 3, "epochs": 6}
-    fitted = magnn.fit(split, config={"model": {"dim": 8, "heads": 4}, "training": training}, refit=False)
+    shape = {"dim": 8, "heads": 4}
+    fitted = magnn.fit(split, preset="paper", config={"model": shape, "training": training}, refit=False)
     assert (runs.METHOD, round(fitted.logs[-1].loss, 3)) == ("magnn-2", 1.185)

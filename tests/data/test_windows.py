@@ -139,6 +139,26 @@ def test_windows_by_hand(n: int, history: list[list[int]], targets: list[list[in
     assert batch.history_BW.tolist() == history and batch.targets_BT.tolist() == targets
 
 
+@settings(deadline=None)
+@given(lengths_of_users, st.integers(1, 5), st.integers(0, 5))
+def test_unless_whole_every_event_but_the_first_is_a_target(lengths: list[int], short: int, long: int) -> None:
+    sequences, n_items = world_of(lengths)
+    windows = training_windows(histories_of(sequences, n_items), short, long, 1, whole=False)
+    batch = windows.batch(np.arange(len(windows)))
+    assert batch.history_BW.shape[1] == short + long
+    expected = {
+        (user, events[n]): events[max(n - short - long, 0) : n]
+        for user, events in enumerate(sequences)
+        for n in range(min(1, max(len(events) - 1, 0)), len(events))
+    }
+    found = {
+        (user, target[0]): [i for i in history if i != n_items]
+        for user, history, target in zip(*(part.tolist() for part in batch), strict=True)
+    }
+    assert len(windows) == len(expected)
+    assert found == expected
+
+
 def test_without_events_there_is_nothing_to_train_on_and_everything_is_padding_to_ask() -> None:
     nothing = histories_of([[], []], 4)
     assert len(training_windows(nothing, short=2, long=1, targets=1)) == 0

@@ -17,8 +17,12 @@ from magnn.training.trainer import Progress
 SMALL = {"dim": 16, "heads": 4, "memory_units": 4, "long_window": 6, "init_std": 0.1}
 
 
-def config(**training: Any) -> dict[str, dict[str, Any]]:
-    return {"model": SMALL, "training": {"batch_size": 256, "learning_rate": 0.01, "l2": 1e-5, **training}}
+def config(**training: Any) -> dict[str, Any]:
+    return {
+        "preset": "paper",
+        "model": SMALL,
+        "training": {"batch_size": 256, "learning_rate": 0.01, "l2": 1e-5, **training},
+    }
 
 
 def log_of(sequences: list[list[str]], protocol: Any) -> Split:
@@ -95,6 +99,63 @@ def test_what_the_last_item_decides_is_seen_by_the_parts_that_look_at_it(parts: 
     found = magnn.evaluate(magnn.fit(split, config=settings), split, k=1, baselines=False).systems["MA-GNN"]
     recall = found.per_user["recall"][found.users % 2 == 1].mean()
     assert (recall > 0.5) if knows else (recall < 0.25), f"recall@1 is {recall}"
+
+
+BEST: dict[str, Any] = {
+    "preset": "best",
+    "model": {**SMALL, "short_window": 3, "dropout": 0.1},
+    "training": {"batch_size": 128, "learning_rate": 0.01},
+    "graph": {"neighbours": 10},
+}
+
+
+@pytest.mark.parametrize("candidates", [4096, 8], ids=["whole catalogue", "drawn"])
+def test_the_softmax_learns_the_chain_and_the_graph_with_it(candidates: int) -> None:
+    split = chain_world()
+    training = {**BEST["training"], "epochs": 20, "candidates": candidates}
+    for neighbours in (0, 10):
+        settings = {**BEST, "training": training, "graph": {"neighbours": neighbours}}
+        rec = magnn.fit(split, config=settings)
+        assert (rec.graph is None) == (neighbours == 0)
+        assert magnn.evaluate(rec, split, k=1, baselines=False).metrics["recall@1"] > 0.95
+
+
+def test_the_graph_alone_knows_what_the_last_item_decides() -> None:
+    """One epoch of a tiny network says little: what ranks here is the graph, learned on the validation events."""
+    split = partner_world()
+    rec = magnn.fit(split, config={**BEST, "training": {**BEST["training"], "epochs": 1}})
+    found = magnn.evaluate(rec, split, k=1, baselines=False).systems["MA-GNN"]
+    assert found.per_user["recall"][found.users % 2 == 1].mean() > 0.5
+    log = next(log for log in rec.logs if log.phase == "graph")
+    assert log.metrics["ndcg@10"] > rec.logs[0].metrics["ndcg@10"]
+
+
+def test_the_final_graph_counts_what_the_final_model_trained_on() -> None:
+    split = chain_world()
+    settings = {**BEST, "training": {**BEST["training"], "epochs": 1}}
+    for refit, seen in ((True, split.train_and_valid), (False, split.train)):
+        rec = magnn.fit(split, config=settings, refit=refit)
+        assert rec.graph is not None
+        counts = np.bincount(seen.items, minlength=seen.n_items)
+        np.testing.assert_allclose(rec.graph.log_counts_N, np.log(counts + 5), rtol=1e-6)
+
+
+LOGS = {
+    "nobody shares an item": [[f"{user}-{n}" for n in range(5)] for user in range(20)],
+    "one event each": [[f"{user % 7}"] for user in range(20)],
+    "one item in every history": [["hit", f"{user % 9}", f"{user % 5}x"] for user in range(30)],
+    "two items": [["a", "b"], ["b", "a"], ["a"], ["b"]],
+}
+
+
+@pytest.mark.parametrize("protocol", ["paper", "leave-one-out", "none"])
+@pytest.mark.parametrize("log", LOGS)
+def test_logs_with_little_in_them_are_fitted_all_the_same(log: str, protocol: Any) -> None:
+    rec = magnn.fit(log_of(LOGS[log], protocol), config={**BEST, "training": {**BEST["training"], "epochs": 2}})
+    assert rec.completed
+    assert rec.graph is not None
+    scores = [found.score for found in rec.recommend(0, k=1)]
+    assert all(np.isfinite(scores))
 
 
 def test_two_tastes_separate() -> None:

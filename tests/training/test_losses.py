@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from magnn.model.config import ModelConfig
 from magnn.model.magnn import MAGNN
 from magnn.training.config import TrainingConfig
-from magnn.training.losses import bpr
+from magnn.training.losses import ROWS, bpr, generalised_cross_entropy, softmax_loss
 from magnn.training.negatives import UnseenItems
 from magnn.training.trainer import make_optimizer
 from tests.worlds import histories_of
@@ -33,6 +33,54 @@ def test_bpr_is_its_formula(n_samples: int, n_targets: int, n_negatives: int, n_
                     margin = float(query[b] @ items[target] - query[b] @ items[negative])
                     total += -math.log(1 / (1 + math.exp(-margin))) / n_negatives
     assert bpr(query, items, targets, negatives).item() == pytest.approx(total)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([1, 3, ROWS + 5]),
+    st.integers(1, 5),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.sampled_from([1.0, 7.5]),
+    st.integers(0, 99),
+)
+def test_softmax_loss_is_its_formula_and_so_are_its_gradients(
+    n_samples: int, n_candidates: int, q: float, times: float, seed: int
+) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    make = {"generator": rng, "dtype": torch.float64, "requires_grad": True}
+    query, target, candidates = (torch.randn(n, 3, **make) for n in (n_samples, n_samples, n_candidates))  # type: ignore[call-overload]
+    out = torch.rand(n_samples, n_candidates, generator=rng) < 0.3
+    row, column = out.nonzero(as_tuple=True)
+
+    own = (query * target).sum(dim=1).exp()
+    others = (times * (query @ candidates.T).exp()).masked_fill(out, 0).sum(dim=1)
+    share = own / (own + others)
+    expected = (-share.log() if q == 0 else (1 - share**q) / q).sum()
+    found = softmax_loss(query, target, candidates, (row, column), q=q, times=times)
+    assert found.item() == pytest.approx(expected.item())
+    wanted = torch.autograd.grad(2 * expected, (query, target, candidates))
+    for gradient, right in zip(torch.autograd.grad(2 * found, (query, target, candidates)), wanted, strict=True):
+        torch.testing.assert_close(gradient, right)
+
+
+def test_softmax_loss_bears_scores_that_no_exponential_does() -> None:
+    query = torch.tensor([[1000.0], [-1000.0]], requires_grad=True)
+    nobody = torch.empty(0, dtype=torch.int64)
+    loss = softmax_loss(query, torch.ones(2, 1), torch.zeros(3, 1), (nobody, nobody), q=0, times=1)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(1000 + math.log(3))
+    assert query.grad is not None
+    assert query.grad.flatten().tolist() == pytest.approx([0, -1])
+
+
+def test_the_generalised_cross_entropy_passes_over_the_hopeless() -> None:
+    share = torch.tensor([1e-6, 0.2], requires_grad=True)
+    slope = {}
+    for q in (0.0, 0.5):
+        (gradient,) = torch.autograd.grad(generalised_cross_entropy(share.log(), q).sum(), share)
+        slope[q] = (gradient * share).abs()  # by log p
+    assert slope[0.0].tolist() == pytest.approx([1, 1])
+    assert slope[0.5].tolist() == pytest.approx([1e-3, math.sqrt(0.2)], rel=1e-4)
 
 
 @pytest.mark.parametrize(("samples", "batch", "steps"), [(1000, 100, 10), (70, 100, 1)])

@@ -63,11 +63,14 @@ def describe_split(split: "Split") -> None:
 def describe_fit(recommender: "Recommender") -> None:
     """Which epoch was chosen, by what, and how long the training took."""
     chosen = recommender.settings.training.select_by
-    selected = [log for log in recommender.logs if log.metrics]
+    selected = [log for log in recommender.logs if log.metrics and log.phase == "select"]
+    whole = [log for log in recommender.logs if log.metrics and log.phase == "graph"]
     seconds = sum(log.train_seconds + log.valid_seconds for log in recommender.logs)
+    epochs = len(recommender.logs) - len(whole)
     best = f"; best epoch {max(selected, key=lambda log: log.metrics[chosen]).epoch}" if selected else ""
     value = f" with validation {chosen} {max(log.metrics[chosen] for log in selected):.4f}" if selected else ""
-    note(f"trained {len(recommender.logs)} epochs in {seconds:.0f} s{best}{value}")
+    value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""
+    note(f"trained {epochs} epochs in {seconds:.0f} s{best}{value}")
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
             done = (progress.epoch - 1) * progress.batches + progress.batch
             bar.update(task, completed=done, total=progress.epochs * progress.batches, epoch=progress.epoch)
             if progress.log:
-                shown = [f"loss {progress.log.loss:.3f}"]
+                shown = [f"loss {progress.log.loss:.3f}"] if progress.log.loss else []
                 shown += [
                     f"{name} {progress.log.metrics[name]:.4f}"
                     for name in ("recall@10", "ndcg@10")
@@ -233,11 +236,12 @@ def explanation(found: "Explanation") -> None:
     out.print(parts)
     if found.by_item:
         recent = Table("the last items, latest first")
-        for name in (PARTS["short_term"], PARTS["co_occurrence"], "share"):
+        for name in (PARTS["short_term"], PARTS["co_occurrence"], "graphs", "share"):
             recent.add_column(name, justify="right")
         for item in found.by_item:
             short = "not split" if item.short_term is None else f"{item.short_term:.{digits}f}"
-            cells = (short, f"{item.co_occurrence:.{digits}f}", f"{found.share(item.total):.0%}")
+            graph = f"{item.graph:.{digits}f}"
+            cells = (short, f"{item.co_occurrence:.{digits}f}", graph, f"{found.share(item.total):.0%}")
             recent.add_row(_as_it_is(item.title or str(item.item)), *cells)
         out.print(recent)
     largest = sorted(enumerate(found.by_memory_unit, start=1), key=lambda unit: -abs(unit[1]))[:5]

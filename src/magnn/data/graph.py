@@ -1,16 +1,23 @@
-"""The item graph A of the paper: which items are used close together.
+"""Graphs between items: the paper's item graph A, and the two that the graph part of the score is made of.
 
-Source: Ma et al., AAAI 2020, section "Short-term interest modeling", item graph construction.
+Shapes: N = items, U = users.
 """
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from magnn.data.interactions import Histories
 
 
 def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
-    """Counts of how often two items follow each other within `steps` events, over all users.
+    """The paper's A: how often two items follow each other within `steps` events, over all users.
+
+    Source: Ma et al., AAAI 2020, section "Short-term interest modeling", item graph construction.
 
     Each item is linked to its next `steps` in every sequence, in both directions; the diagonal is zero. The paper's A is
     this matrix with rows normalised, which is left to where it is used: a symmetric matrix is its own transpose, so the
@@ -27,14 +34,89 @@ def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
         >>> item_graph(h, steps=1).toarray().astype(int).tolist()
         [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     """
+    one_way = _following(histories, [1] * steps)
+    graph = sp.csr_array((one_way + one_way.T).tocsr(), shape=one_way.shape)
+    graph.sort_indices()
+    return graph
+
+
+PAIRS = 2**24  # of items, held at once while neighbours are chosen: what bounds the memory, whatever the catalogue
+
+
+def co_occurrence(histories: Histories) -> sp.csr_array:
+    """C = X^T D X: pairs of items in one history, each user weighing 1 / sqrt(events), without the diagonal.
+
+    Example:
+        >>> h = Histories(np.array([0, 1, 1, 2], np.int32), np.array([0, 4]), n_items=3)
+        >>> co_occurrence(h).toarray().tolist()
+        [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]
+    """
+    return sp.csr_array(sp.vstack(list(_co_occurrence(histories)), format="csr"))
+
+
+def near_co_occurrence(histories: Histories, neighbours: int) -> sp.csr_array:
+    """`co_occurrence`, of each row only the entries of its `neighbours`; see `nearest`. Never whole in memory."""
+    counts_N = np.bincount(histories.items, minlength=histories.n_items)
+    rows = [nearest(block, counts_N, neighbours) for block in _co_occurrence(histories)]
+    return sp.csr_array(sp.vstack(rows, format="csr"))
+
+
+def followed_by(histories: Histories, steps: int = 3) -> sp.csr_array:
+    """How often an item (row) was followed by another (column) within `steps` events, 1 / step each time; no diagonal.
+
+    Example:
+        >>> h = Histories(np.array([0, 1, 2], np.int32), np.array([0, 3]), n_items=3)
+        >>> followed_by(h).toarray().tolist()
+        [[0.0, 1.0, 0.5], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    return _following(histories, [1 / step for step in range(1, steps + 1)])
+
+
+def nearest(graph: sp.csr_array, counts_N: NDArray[Any], neighbours: int) -> sp.csr_array:
+    """Of each row the `neighbours` entries that are the largest for how popular their columns are: w_ij / sqrt(n_j + 5).
+
+    Of equal ones the lower item stays.
+
+    Args:
+        graph: (rows, N), canonical, without negative values.
+        counts_N: events of each item.
+    """
+    lengths = np.diff(graph.indptr)
+    row = np.repeat(np.arange(graph.shape[0]), lengths)
+    order = np.lexsort((-graph.data / np.sqrt(counts_N[graph.indices] + 5), row))
+    place = np.arange(len(order)) - np.repeat(graph.indptr[:-1], lengths)
+    kept = np.sort(order[place < neighbours])
+    return sp.csr_array((graph.data[kept], (row[kept], graph.indices[kept])), shape=graph.shape)
+
+
+def _following(histories: Histories, weights: Sequence[float]) -> sp.csr_array:
+    """For each pair of different items, the weights of the steps at which one followed the other, summed over all users."""
     items, users, n = histories.items, histories.users, histories.n_items
     # One product-free sum per step keeps the peak at one step's pairs, not at three.
-    one_way = sp.coo_array((n, n), dtype=np.float32).tocsr()
-    for step in range(1, steps + 1):
+    graph = sp.coo_array((n, n), dtype=np.float32).tocsr()
+    for step, weight in enumerate(weights, start=1):
         earlier, later = items[:-step], items[step:]
         linked = (users[:-step] == users[step:]) & (earlier != later)
         pairs = earlier[linked], later[linked]
-        one_way = one_way + sp.csr_array((np.ones(len(pairs[0]), np.float32), pairs), shape=(n, n))
-    graph = sp.csr_array((one_way + one_way.T).tocsr(), shape=(n, n))
-    graph.sort_indices()
-    return graph
+        graph = graph + sp.csr_array((np.full(len(pairs[0]), weight, np.float32), pairs), shape=(n, n))
+    return sp.csr_array(graph)
+
+
+def _co_occurrence(histories: Histories) -> Iterator[Any]:
+    """Its rows, block by block, of about `PAIRS` pairs each."""
+    n_items = histories.n_items
+    ones = np.ones(len(histories.items), np.float32)
+    seen_UN = sp.csr_array((ones, (histories.users, histories.items)), shape=(histories.n_users, n_items))
+    seen_UN.data[:] = 1  # a repeated event is one co-occurrence
+    seen_NU = sp.csr_array(seen_UN.T)
+    weighted_UN = sp.csr_array(
+        sp.diags_array(1 / np.sqrt(np.maximum(histories.lengths, 1)).astype(np.float32)) @ seen_UN
+    )
+    pairs_N = seen_NU @ np.diff(seen_UN.indptr).astype(np.float64)
+    block_N = (np.cumsum(pairs_N) // PAIRS).astype(np.int64)
+    bounds = [0, *(np.flatnonzero(np.diff(block_N)) + 1), n_items]
+    for first, end in pairwise(bounds):
+        found = sp.coo_array(seen_NU[first:end] @ weighted_UN)
+        apart = found.row + first != found.col
+        places = found.row[apart], found.col[apart]
+        yield sp.csr_array((found.data[apart], places), shape=(end - first, n_items))

@@ -62,14 +62,17 @@ class Windows:
         return np.where(real, items[np.clip(index, 0, len(items) - 1)], self.histories.n_items).astype(np.int64)
 
 
-def training_windows(histories: Histories, short: int, long: int, targets: int) -> Windows:
+def training_windows(histories: Histories, short: int, long: int, targets: int, *, whole: bool = True) -> Windows:
     """All windows of |L| = `short` events followed by |T| = `targets`, one step apart, with up to `long` events before.
 
     A user with fewer than |L| + |T| events gives one sample, its targets the last of the events (at most |T|, and
     never all of two or more), its short window what comes before. A user with a single event gives it as the target of an
     empty history, so that taste is learned from it all the same.
+
+    Unless `whole`, one event before the first target is enough, and short windows are filled up with padding.
     """
     lengths = histories.lengths
+    width, short = short + long, short if whole else 1
     first_target = np.where(
         lengths >= short + targets, short, np.maximum(lengths - targets, np.minimum(lengths - 1, 1))
     )
@@ -78,7 +81,7 @@ def training_windows(histories: Histories, short: int, long: int, targets: int) 
     user = np.repeat(np.arange(histories.n_users, dtype=np.int32), samples)
     nth = np.arange(len(user)) - np.repeat(np.cumsum(samples) - samples, samples)
     following = histories.offsets[user] + first_target[user] + nth
-    return Windows(histories, user, following, short + long, targets)
+    return Windows(histories, user, following, width, targets)
 
 
 def query_windows(histories: Histories, short: int, long: int) -> Windows:

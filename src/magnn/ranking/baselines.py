@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from magnn.data.graph import co_occurrence
 from magnn.data.interactions import Histories
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.rank import Scorer
@@ -64,7 +65,7 @@ def item_knn(train: Histories, history: Histories, settings: KnnSettings) -> Sco
         history: whom to score, and by which events. May reach further than `train`.
         settings: see `choose_knn`.
     """
-    return _knn_scorer(_similarity(train, _cooccurrence(train), settings), history, settings)
+    return _knn_scorer(_similarity(train, co_occurrence(train), settings), history, settings)
 
 
 def choose_knn(train: Histories, valid: Histories) -> KnnSettings:
@@ -80,7 +81,7 @@ def choose_knn(train: Histories, valid: Histories) -> KnnSettings:
     if len(users) > CHOOSING_USERS:
         users = np.random.default_rng(0).choice(users, CHOOSING_USERS, replace=False)
     held_out = valid.where(np.isin(valid.users, users))
-    together = _cooccurrence(train)
+    together = co_occurrence(train)
     results = {}
     for exponent in EXPONENTS:
         similar = _similarity(train, together, KnnSettings(exponent, DECAYS[0]))  # the decay has no part in it
@@ -89,17 +90,6 @@ def choose_knn(train: Histories, valid: Histories) -> KnnSettings:
             scorer = _knn_scorer(similar, train, settings)
             results[settings] = evaluate_scorer(scorer, train, held_out, intervals=False).metrics["ndcg@10"]
     return max(results, key=results.__getitem__)
-
-
-def _cooccurrence(train: Histories) -> Sparse:
-    """C, (N, N)."""
-    ones = np.ones(len(train.items), np.float32)
-    seen = sp.csr_array((ones, (train.users, train.items)), shape=(train.n_users, train.n_items))
-    seen.data[:] = 1  # a repeated event is one co-occurrence
-    weighted = sp.diags_array(1 / np.sqrt(np.maximum(train.lengths, 1)).astype(np.float32)) @ seen
-    together = sp.csr_array(seen.T @ weighted)
-    together.setdiag(0)
-    return together
 
 
 def _similarity(train: Histories, together: Sparse, settings: KnnSettings) -> Sparse:

@@ -3,6 +3,8 @@
 Shapes: U = users asked about, D = embedding size, N = items.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.data.windows import query_windows
+from magnn.model.graph_part import GraphPart
 from magnn.model.magnn import MAGNN
 from magnn.ranking.products import DotScorer
 
@@ -37,6 +40,45 @@ def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories, focus: 
     return vectors_UD
 
 
-def user_scorer(model: MAGNN, histories: Histories) -> DotScorer:
-    """Scores of all users of a log, given what each has done so far."""
-    return DotScorer(encode(model, np.arange(histories.n_users), histories), model.items.detach().cpu())
+@dataclass(frozen=True)
+class GraphScorer:
+    """Scores of the network plus those of the graph part, as a function of user rows that fills a block (B, N).
+
+    Attributes:
+        dense: of the network.
+        part: neighbours and popularity.
+        histories: by which the users of `dense` are scored.
+    """
+
+    dense: DotScorer
+    part: GraphPart
+    histories: Histories
+
+    def __call__(self, users_B: NDArray[np.int64], out_BN: Tensor) -> None:
+        """Fill the block (B, N) with the scores of users (B,)."""
+        self.dense(users_B, out_BN)
+        scores_BN = out_BN.numpy()
+        scores_BN += self.part.popularity
+        found = self.part.scores(self.histories.take(users_B)).tocoo()
+        scores_BN[found.row, found.col] += found.data
+
+
+def user_scorer(
+    model: MAGNN,
+    histories: Histories,
+    part: GraphPart | None = None,
+    users: NDArray[np.int64] | None = None,
+    focus: float = 0.0,
+) -> DotScorer | GraphScorer:
+    """Scores of users, given what each has done so far.
+
+    Args:
+        model: frozen.
+        histories: one for each of `users`.
+        part: neighbours and popularity; None for the network alone.
+        users: user numbers; None for all users of the log.
+        focus: added to the gate.
+    """
+    numbers = np.arange(histories.n_users) if users is None else users
+    dense = DotScorer(encode(model, numbers, histories, focus), model.items.detach().cpu())
+    return dense if part is None else GraphScorer(dense, part, histories)

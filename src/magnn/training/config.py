@@ -1,9 +1,9 @@
 """How the network is trained."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class TrainingConfig(BaseModel):
@@ -38,10 +38,47 @@ class TrainingConfig(BaseModel):
     l2: float = Field(
         0.25, ge=0, allow_inf_nan=False, description="lambda, on the squared norm of all parameters; the loss is a sum"
     )
+    loss: Literal["bpr", "softmax"] = Field(
+        "bpr",
+        description="bpr: the paper's, against sampled negatives; softmax: against the catalogue, one target a sample",
+    )
+    gce_q: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless",
+    )
+    candidates: int = Field(
+        4096,
+        ge=1,
+        description="of softmax: items that a step's targets compete with, drawn where the catalogue has more",
+    )
     targets: int = Field(3, ge=1, description="|T|, next items that a sample predicts")
     negatives: int = Field(5, ge=1, description="unseen items drawn for each target; the loss is their mean")
+    whole_window: bool = Field(
+        True, description="a sample has a whole short window before its target; otherwise one event is enough"
+    )
+    decay: bool = Field(
+        False, description="the learning rate rises over a twentieth of the steps, then falls to 0 over `epochs`"
+    )
     patience: int = Field(15, ge=1, description="epochs without a better validation before stopping")
     select_by: Literal["recall@10", "ndcg@10"] = Field("ndcg@10", description="validation metric that picks the epoch")
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.loss == "softmax" and self.targets != 1:
+            raise ValueError(f"loss = 'softmax' goes with targets = 1, not {self.targets}")
+        return self
+
+    def rate_factor(self, done: float) -> float:
+        """What the learning rate is multiplied with when this share of all steps is done.
+
+        Example:
+            >>> config = TrainingConfig(decay=True)
+            >>> config.rate_factor(0.025), config.rate_factor(0.05), config.rate_factor(1.0)
+            (0.4875, 0.95, 0.0)
+        """
+        return min(done / 0.05, 1) * (1 - done) if self.decay else 1.0
 
     def batch_of(self, samples: int) -> int:
         """Samples in a step. Some work costs the same whatever their number; 16 steps an epoch still learn as well."""

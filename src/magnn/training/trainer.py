@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magnn.data.interactions import Histories
 from magnn.data.windows import Batch, Windows
+from magnn.model.kernels import gather
 from magnn.model.magnn import MAGNN
 from magnn.training.config import TrainingConfig
-from magnn.training.losses import bpr
+from magnn.training.losses import bpr, softmax_loss
 from magnn.training.negatives import UnseenItems
 
 Metrics = dict[str, float]
@@ -77,9 +79,10 @@ def make_optimizer(model: MAGNN, config: TrainingConfig, samples: int) -> torch.
     rate = config.rate_of(batch)
     tables = list(model.embeddings.parameters())
     weights = [p for p in model.parameters() if all(p is not table for table in tables)]
-    groups = [{"params": tables, "lr": rate}]
+    groups = [{"params": tables, "lr": rate, "initial_lr": rate}]
     if weights:
-        groups.append({"params": weights, "lr": rate * config.weight_rate})
+        slower = rate * config.weight_rate
+        groups.append({"params": weights, "lr": slower, "initial_lr": slower})
     # Adam adds weight_decay * parameter to the gradient, and the square's derivative has a 2.
     return torch.optim.Adam(groups, weight_decay=2 * config.l2 * min(batch / samples, 1), fused=True)
 
@@ -165,9 +168,14 @@ def _train_epoch(
     total = 0.0
     for number, start in enumerate(starts, start=1):
         batch = windows.batch(order[start : start + size])
-        negatives = unseen.draw(batch.users_B, config.targets * config.negatives, rng)
+        done = (epoch - 1 + number / len(starts)) / config.epochs
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * config.rate_factor(done)
         optimizer.zero_grad(set_to_none=True)
-        loss = batch_loss(model, batch, negatives, config)
+        if config.loss == "bpr":
+            loss = batch_loss(model, batch, unseen.draw(batch.users_B, config.targets * config.negatives, rng), config)
+        else:
+            loss = batch_softmax(model, batch, windows.histories, config, rng)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += loss.item()
@@ -184,3 +192,35 @@ def batch_loss(
     users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
     negatives_BTS = torch.from_numpy(negatives_BX).to(device).view(*targets_BT.shape, config.negatives)
     return bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
+
+
+def batch_softmax(
+    model: MAGNN, batch: Batch, histories: Histories, config: TrainingConfig, rng: np.random.Generator
+) -> Tensor:
+    """Softmax loss summed over one batch, the targets against the catalogue or a uniform draw from it.
+
+    What a user has touched, earlier or later, does not compete with the user's targets.
+    """
+    n_items, n_drawn = histories.n_items, min(config.candidates, histories.n_items)
+    device = model.embeddings.output_ND.device
+    drawn_C = np.sort(rng.choice(n_items, n_drawn, replace=False)) if n_drawn < n_items else np.arange(n_items)
+    column_N = np.full(n_items, -1)
+    column_N[drawn_C] = np.arange(n_drawn)
+    touched = histories.take(batch.users_B)
+    column_X = column_N[touched.items]
+    among_X = column_X >= 0
+    excluded = (
+        torch.from_numpy(touched.users[among_X].astype(np.int64)).to(device),
+        torch.from_numpy(column_X[among_X]).to(device),
+    )
+    users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
+    items_ND = model.items
+    candidates_CD = items_ND if n_drawn == n_items else gather(items_ND, torch.from_numpy(drawn_C).to(device))
+    return softmax_loss(
+        model(users_B, history_BW),
+        gather(items_ND, targets_BT[:, 0]),
+        candidates_CD,
+        excluded,
+        q=config.gce_q,
+        times=n_items / n_drawn,
+    )

@@ -1,0 +1,160 @@
+"""The graph part of the score: what the user's recent items have for neighbours, and how popular an item is.
+
+Not of the paper, whose item graph only smooths embeddings. A sparse log consists of sharp facts, that whoever has this item
+takes that one, and a table of 64 numbers an item cannot hold them; a sparse matrix can. Its edges are counted, and how
+counts become scores is a dozen learned numbers:
+
+    graph(u, j) = sum over recent items i, graphs g of exp(scale_g - decay_g * age(i)) * G_ij
+    G_ij = c_ij^power_g / ((n_i + 5)^source_g * (n_j + 5)^target_g)
+    popularity(j) = popularity * log(n_j + 5)
+
+The graphs are co-occurrence in a history and being followed within a few steps (`magnn.data.graph`), c_ij their entries
+and n_i an item's training events. Only an item's nearest neighbours are kept, so memory grows with the catalogue and not
+with its square.
+
+Shapes: N = items, B = users asked about, R = recent items, G = graphs (2).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from magnn.data.graph import followed_by, near_co_occurrence, nearest
+from magnn.data.interactions import Histories
+
+SHRINK = 5.0
+
+
+class GraphConfig(BaseModel):
+    """Size of the graph part.
+
+    Example:
+        >>> GraphConfig().neighbours  # off
+        0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    neighbours: int = Field(0, ge=0, description="of an item in each graph; 0 leaves the graph part out of the score")
+    recent: int = Field(50, ge=1, description="last events of a history whose neighbours count")
+    steps: int = Field(3, ge=1, description="how many events later still counts as followed by")
+
+
+class Mixture(nn.Module):
+    """How counts become scores: the numbers of the formula above, (G,) each, and one for popularity.
+
+    They start from what they come to on the logs that the package was developed with; `fit_mixture` learns a log's own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale_G = nn.Parameter(torch.tensor([2.6, 1.9]))
+        self.decay_G = nn.Parameter(torch.tensor([0.2, 0.6]))
+        self.power_G = nn.Parameter(torch.tensor([0.5, 0.5]))
+        self.source_G = nn.Parameter(torch.tensor([0.2, 0.2]))
+        self.target_G = nn.Parameter(torch.tensor([0.5, 0.2]))
+        self.popularity = nn.Parameter(torch.tensor(0.5))
+
+    def edges(self, graph: int, counts_X: Tensor, source_X: Tensor, target_X: Tensor) -> Tensor:
+        """exp(scale) * G_ij, (X,), from c_ij and the logarithms of n_i + 5 and n_j + 5."""
+        exponent_X = self.scale_G[graph] + self.power_G[graph] * counts_X.log()
+        return (exponent_X - self.source_G[graph] * source_X - self.target_G[graph] * target_X).exp()
+
+    def recency(self, graph: int, age_X: Tensor) -> Tensor:
+        """exp(-decay * age), (X,); age 0 is the last event."""
+        return (-self.decay_G[graph].abs() * age_X).exp()
+
+
+@dataclass(frozen=True)
+class GraphPart:
+    """The two graphs with the numbers that weigh them.
+
+    Attributes:
+        graphs: co-occurrence and followed-by, (N, N) sparse float32, rows of the nearest neighbours.
+        log_counts_N: log(n_j + 5), float32.
+        recent: how many last events of a history count.
+        mixture: learned.
+
+    Example:
+        >>> log = Histories(np.array([0, 1, 0, 1, 2], np.int32), np.array([0, 2, 5]), n_items=3)
+        >>> part = count_neighbours(log, GraphConfig(neighbours=2))
+        >>> asked = Histories(np.array([1], np.int32), np.array([0, 1]), n_items=3)
+        >>> part.scores(asked).toarray().round().astype(int).tolist()
+        [[4, 0, 6]]
+    """
+
+    graphs: tuple[sp.csr_array, sp.csr_array]
+    log_counts_N: NDArray[np.float32]
+    recent: int
+    mixture: Mixture
+
+    @cached_property
+    def weighted(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """exp(scale) * G for each graph, (N, N)."""
+        log_counts_N = torch.from_numpy(self.log_counts_N)
+        weighted = []
+        with torch.no_grad():
+            for number, graph in enumerate(self.graphs):
+                row_X = torch.from_numpy(np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr)))
+                counts_X, column_X = torch.from_numpy(graph.data), torch.from_numpy(graph.indices.astype(np.int64))
+                values_X = self.mixture.edges(number, counts_X, log_counts_N[row_X], log_counts_N[column_X])
+                weighted.append(sp.csr_array((values_X.numpy(), graph.indices, graph.indptr), shape=graph.shape))
+        return weighted[0], weighted[1]
+
+    @cached_property
+    def popularity(self) -> NDArray[np.float32]:
+        """What popularity puts into each item's score, (N,)."""
+        weight: float = self.mixture.popularity.item()
+        return weight * self.log_counts_N
+
+    def scores(self, histories: Histories) -> sp.csr_array:
+        """graph(u, j) of each history for the items that have any, (B, N) sparse; what is not there is 0."""
+        user_X, item_X, age_X = recent_events(histories, self.recent)
+        shape = histories.n_users, histories.n_items
+        found: Any = 0
+        for number, weighted in enumerate(self.weighted):
+            weight_X = self._recency(number, age_X)
+            found = found + sp.csr_array((weight_X, (user_X, item_X)), shape=shape) @ weighted
+        return sp.csr_array(found)
+
+    def by_event(self, history: Histories, item: int) -> NDArray[np.float64]:
+        """Of one history: what each of its last events, latest first, puts into graph(u, item), (R,)."""
+        _, item_R, age_R = recent_events(history, self.recent)
+        total_R = np.zeros(len(item_R))
+        for number, weighted in enumerate(self.weighted):
+            edges_R = weighted[item_R][:, [item]].toarray()[:, 0] if len(item_R) else np.zeros(0)
+            total_R += self._recency(number, age_R) * edges_R
+        return total_R[::-1]
+
+    def _recency(self, number: int, age_X: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            weight_X: NDArray[np.float32] = self.mixture.recency(number, torch.from_numpy(age_X)).numpy()
+        return weight_X
+
+
+def count_neighbours(histories: Histories, config: GraphConfig, mixture: Mixture | None = None) -> GraphPart:
+    """Count both graphs.
+
+    Args:
+        histories: training events, and nothing else.
+        mixture: learned before; None for the one to start from.
+    """
+    counts_N = np.bincount(histories.items, minlength=histories.n_items)
+    together = near_co_occurrence(histories, config.neighbours)
+    following = nearest(followed_by(histories, config.steps), counts_N, config.neighbours)
+    log_counts_N = np.log(counts_N + SHRINK).astype(np.float32)
+    return GraphPart((together, following), log_counts_N, config.recent, mixture or Mixture())
+
+
+def recent_events(histories: Histories, recent: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """User, item and age of the last events of each history, oldest first; age 0 is the last."""
+    age = np.repeat(histories.offsets[1:], histories.lengths) - 1 - np.arange(len(histories.items))
+    near = age < recent
+    return histories.users[near], histories.items[near], age[near]
