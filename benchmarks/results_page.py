@@ -11,7 +11,7 @@ from benchmarks.measure import ROOT
 from benchmarks.paper import published
 from benchmarks.paper.experiments import ABLATION, DEFAULT_SIZE, FEWER_SEEDS, SIZES, main_result, size_run, tuning
 from benchmarks.paper.experiments import PROTOCOL as PAPER
-from benchmarks.peers.comparison import COMPARISONS, MAGNN, NAMES, final_specs
+from benchmarks.peers.comparison import BEST, COMPARISONS, MAGNN, NAMES, OURS, final_specs
 from benchmarks.results_pictures import plot_seeds, plot_sizes, plot_time
 from benchmarks.runs import KS, Run, Spec, StaleRunError, load, ours, users_of
 from benchmarks.significance import TEST, holm, paired_p
@@ -238,7 +238,8 @@ def _threads(run: Run) -> str:
 def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     runs = [run for name in NAMES for run in page.finals(name, data, protocol, refit=refit)]
     finished = sorted((run for run in runs if not run.error), key=lambda run: -run.metrics["ndcg@10"])
-    reference = next((run for run in finished if run.spec.system == MAGNN), None)
+    by_name = {run.spec.system: run for run in finished}
+    reference = by_name.get(BEST) or by_name.get(MAGNN)
     if all(run is reference for run in runs):  # nothing to compare yet
         return
     page.add(f"## {data}, {protocol}, {'refit' if refit else 'no refit'}")
@@ -263,7 +264,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         ),
         [
             [
-                f"**{run.spec.system}**" if run is reference else run.spec.system,
+                f"**{run.spec.system}**" if run.spec.system in OURS else run.spec.system,
                 *(
                     _with_ci(run, m)
                     + (f" {_p_words(p_values[key])}" if (key := (run.spec.system, m)) in p_values else "")
@@ -287,7 +288,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         else ""
     )
     page.add(
-        f"{words}p: against MA-GNN, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
+        f"{words}p: against {reference.spec.system if reference else MAGNN}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
         "final fit.",
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.paper import published
 from benchmarks.paper.experiments import SIZES
-from benchmarks.peers.comparison import MAGNN
+from benchmarks.peers.comparison import OURS
 from benchmarks.runs import Run
 
 matplotlib.use("Agg")
@@ -48,7 +48,7 @@ def plot_time(folder: Path, runs: Sequence[Run], name: str) -> None:
     """Every system by the time its fit takes."""
     figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     for run in runs:
-        ours_ = run.spec.system == MAGNN
+        ours_ = run.spec.system in OURS
         x, y = max(run.fit_seconds, 0.1), run.metrics["ndcg@10"]
         axis.plot(x, y, "*" if ours_ else "o", color="tab:red" if ours_ else "tab:blue", markersize=12 if ours_ else 6)
         axis.annotate(run.spec.system, (x, y), textcoords="offset points", xytext=(6, 3), fontsize=8)

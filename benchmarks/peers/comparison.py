@@ -20,15 +20,18 @@ SELECT_BY = "ndcg@10"
 MAGNN = "MA-GNN"
 # As many as the peers have: the preset, and the penalty, which is what matters most from one log to the next.
 MAGNN_SETTINGS: tuple[dict[str, Any], ...] = ({}, {"training": {"l2": 0.03}}, {"training": {"l2": 2.0}})
-NAMES = (*(system.name for system in SYSTEMS), MAGNN)
+BEST = "magnn best"
+OURS: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {MAGNN: ("paper", MAGNN_SETTINGS), BEST: ("best", ({},))}
+NAMES = (*(system.name for system in SYSTEMS), *OURS)
 
 
 def setting_specs(name: str, data: str, protocol: Protocol) -> list[Spec]:
     """A run for each setting of a system, on the validation events."""
-    if name == MAGNN:
+    if name in OURS:
+        preset, settings = OURS[name]
         return [
-            ours(data, protocol, variant=f"setting {number}", config=config, refit=False, on="valid")
-            for number, config in enumerate(MAGNN_SETTINGS, start=1)
+            ours(data, protocol, preset=preset, variant=f"setting {number}", config=config, refit=False, on="valid")
+            for number, config in enumerate(settings, start=1)
         ]
     return [
         _spec(name, data, protocol, settings, refit=False, on="valid", variant=f"setting {number}")
@@ -38,10 +41,12 @@ def setting_specs(name: str, data: str, protocol: Protocol) -> list[Spec]:
 
 def final_specs(name: str, data: str, protocol: Protocol, *, refit: bool) -> list[Spec]:
     """The run on the test events, for each setting that may be the chosen one."""
-    if name == MAGNN:  # with the preset as it is, it is the paper's main result
+    if name in OURS:  # with the preset `paper` as it is, it is the paper's main result
+        preset, settings = OURS[name]
+        variants = ["", *(f"setting {number}" for number in range(2, len(settings) + 1))]
         return [
-            ours(data, protocol, variant=f"setting {number}" if number > 1 else "", config=config, refit=refit)
-            for number, config in enumerate(MAGNN_SETTINGS, start=1)
+            ours(data, protocol, preset=preset, variant=variant, config=config, refit=refit)
+            for variant, config in zip(variants, settings, strict=True)
         ]
     return [_spec(name, data, protocol, settings, refit=refit, on="test") for settings in system_of(name).settings]
 

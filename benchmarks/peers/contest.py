@@ -14,7 +14,7 @@ import polars as pl
 from benchmarks.measure import SCRATCH, about
 from benchmarks.paper.process import run_in_process
 from benchmarks.peers import environments
-from benchmarks.peers.comparison import MAGNN, best_of, final_specs, setting_specs, system_of
+from benchmarks.peers.comparison import OURS, best_of, final_specs, setting_specs, system_of
 from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, read_split, store
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
@@ -31,21 +31,25 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     Args:
         name: of the system.
         data, protocol, refit: the comparison.
-        limit: seconds of one training on the validation events; MA-GNN ends by its patience.
+        limit: seconds of one training on the validation events; our own end by patience or epochs.
         retry: run again what failed.
     """
     done = _finished(final_specs(name, data, protocol, refit=refit), retry=retry)
     if done is not None:
         _say(name, "test", done)
         return
-    if name != MAGNN and environments.python_of(system_of(name).folder) is None:
+    if name not in OURS and environments.python_of(system_of(name).folder) is None:
         print(f"  {name}: its environment is not built; python -m benchmarks.peers build", file=sys.stderr)
+        return
+    finals = final_specs(name, data, protocol, refit=refit)
+    if name in OURS and len(finals) == 1:  # nothing to choose
+        _say(name, "test", run_in_process(finals[0]))
         return
     tried = []
     for spec in setting_specs(name, data, protocol):
-        lists_there = name == MAGNN or (_folder(spec) / "lists.npy").exists()
+        lists_there = name in OURS or (_folder(spec) / "lists.npy").exists()
         if not (is_finished(spec, retry=retry) and lists_there):
-            if name == MAGNN:
+            if name in OURS:
                 run_in_process(spec)
             else:
                 _try_setting(spec, limit)
@@ -58,8 +62,8 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     chosen = best_of(tried)
     if chosen is None:
         return
-    spec = final_specs(name, data, protocol, refit=refit)[chosen]
-    _say(name, "test", run_in_process(spec) if name == MAGNN else _judge_on_test(spec, tried[chosen]))
+    spec = finals[chosen]
+    _say(name, "test", run_in_process(spec) if name in OURS else _judge_on_test(spec, tried[chosen]))
 
 
 def _finished(specs: list[Spec], *, retry: bool) -> Run | None:

@@ -104,10 +104,14 @@ def test_a_failure_is_recorded_with_its_last_lines(spec: Spec) -> None:
 
 
 def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame, pl.DataFrame]) -> None:
-    """If this fails, a change has changed what the package learns: raise METHOD in benchmarks/runs.py, and this number."""
+    """If this fails, a change has changed what the package learns: raise its number in METHODS, benchmarks/runs.py, and this one."""
     events, _ = small_log
     split = magnn.split(magnn.read_events(events), "paper")
     training = {"batch_size": 64, "learning_rate": 0.03, "l2": 0.1, "negatives": 2, "targets": 3, "epochs": 6}
     shape = {"dim": 8, "heads": 4}
     fitted = magnn.fit(split, preset="paper", config={"model": shape, "training": training}, refit=False)
-    assert (runs.METHOD, round(fitted.logs[-1].loss, 3)) == ("magnn-2", 1.185)
+    assert (runs.METHODS["paper"], round(fitted.logs[-1].loss, 3)) == ("magnn-2", 1.185)
+    best = magnn.fit(split, config={"model": shape, "training": {"batch_size": 64, "epochs": 6}}, refit=False)
+    assert best.graph is not None
+    learned = round(best.logs[-2].loss, 3), round(best.graph.mixture.scale_G[0].item(), 2)
+    assert (runs.METHODS["best"], *learned) == ("best-1", 0.0, 0.0)

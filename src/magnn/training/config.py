@@ -24,13 +24,16 @@ class TrainingConfig(BaseModel):
 
     epochs: int = Field(60, ge=1, description="epochs at most; early stopping usually ends before")
     batch_size: int | None = Field(
-        None, ge=1, description="samples in a step; if not given, about a 16th of all, from 1,024 to 16,384"
+        None,
+        ge=1,
+        description="samples in a step; if not given, about a 16th of all, from 1,024 to 16,384; "
+        "for softmax a 64th, from 512 to 2,048",
     )
     learning_rate: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="of Adam; if not given, 1e-3 at 1,024 samples in a step, and as their square root",
+        description="of Adam; if not given, 1e-3 at 1,024 samples in a step (softmax: 2.8e-3), and as their square root",
     )
     weight_rate: float = Field(
         0.03, gt=0, allow_inf_nan=False, description="learning rate of the weight matrices, in that of the embeddings"
@@ -81,13 +84,14 @@ class TrainingConfig(BaseModel):
         return min(done / 0.05, 1) * (1 - done) if self.decay else 1.0
 
     def batch_of(self, samples: int) -> int:
-        """Samples in a step. Some work costs the same whatever their number; 16 steps an epoch still learn as well."""
+        """Samples in a step. Some work costs the same whatever their number; few steps an epoch still learn as well."""
         if self.batch_size is not None:
             return self.batch_size
-        return int(2 ** min(max(round(math.log2(max(samples, 1) / 16)), 10), 14))
+        steps, smallest, largest = (16, 10, 14) if self.loss == "bpr" else (64, 9, 11)
+        return int(2 ** min(max(round(math.log2(max(samples, 1) / steps)), smallest), largest))
 
     def rate_of(self, batch: int) -> float:
         """Learning rate; with Adam it grows as the square root of the batch (Malladi et al., NeurIPS 2022)."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 1e-3 * math.sqrt(batch / 1024)
+        return (1e-3 if self.loss == "bpr" else 2.8e-3) * math.sqrt(batch / 1024)
