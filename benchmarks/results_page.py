@@ -287,8 +287,9 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         if limits
         else ""
     )
+    against = reference.spec.system if reference else MAGNN
     page.add(
-        f"{words}p: against {reference.spec.system if reference else MAGNN}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
+        f"{words}p: against {against}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
         "final fit.",
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
