@@ -12,8 +12,7 @@ from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
 from magnn.recommender import Recommended, Recommender
 
-# Validation still improves after these epochs, but they keep the demo under three minutes on two cores.
-CONFIG = {"training": {"epochs": 30}}
+
 SHOWN_USERS = 3
 SHOWN_ITEMS = 5
 
@@ -34,7 +33,7 @@ def run(directory: Path, *, offline: bool = False) -> None:
     split = magnn.split(events, "paper")
     console.describe_split(split)
     with console.training_bar() as progress:
-        recommender = magnn.fit(split, config=CONFIG, progress=progress)
+        recommender = magnn.fit(split, progress=progress)
     console.describe_fit(recommender)
     recommender.save(model)
     with console.spinner("evaluating") as message:
