@@ -173,7 +173,6 @@ def test_data_list_and_get(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
-    monkeypatch.setattr(demo, "CONFIG", {"model": SMALL_MODEL, "training": {"epochs": 1}})
     result = shell("demo", "--offline", "-o", "d")
     assert result.code == 0
     assert all(name in result.out for name in ("MA-GNN", "item-knn", "popularity", "Sessions"))

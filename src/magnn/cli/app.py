@@ -83,7 +83,9 @@ def fit(
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train the final model on train + valid, or on train only.")
     ] = True,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="Settings to start from: best, paper. [default: best]")] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Settings to start from: best, paper. [default: best]")
+    ] = None,
     device: Annotated[
         DeviceName, typer.Option(help="Where to train; cuda needs a CUDA build of PyTorch.")
     ] = DeviceName.cpu,

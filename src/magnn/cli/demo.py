@@ -12,7 +12,6 @@ from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
 from magnn.recommender import Recommended, Recommender
 
-
 SHOWN_USERS = 3
 SHOWN_ITEMS = 5
 
