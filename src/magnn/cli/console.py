@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from magnn.recommender import Recommended, Recommender
     from magnn.training.trainer import Progress
 
+LEAST_SHARE = 0.02  # of the score, for an item to have a line of its own in an explanation
+
 
 def _console(stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
@@ -238,11 +240,15 @@ def explanation(found: "Explanation") -> None:
         recent = Table("the last items, latest first")
         for name in (PARTS["short_term"], PARTS["co_occurrence"], "graphs", "share"):
             recent.add_column(name, justify="right")
-        for item in found.by_item:
+        shown = [item for item in found.by_item if abs(found.share(item.total)) >= LEAST_SHARE]
+        for item in shown:
             short = "not split" if item.short_term is None else f"{item.short_term:.{digits}f}"
             graph = f"{item.graph:.{digits}f}"
             cells = (short, f"{item.co_occurrence:.{digits}f}", graph, f"{found.share(item.total):.0%}")
             recent.add_row(_as_it_is(item.title or str(item.item)), *cells)
+        if rest := [item for item in found.by_item if item not in shown]:
+            total = found.share(sum(item.total for item in rest))
+            recent.add_row(Text(f"{len(rest)} others", style="dim"), "", "", "", f"{total:.0%}")
         out.print(recent)
     largest = sorted(enumerate(found.by_memory_unit, start=1), key=lambda unit: -abs(unit[1]))[:5]
     if largest:
