@@ -55,7 +55,7 @@ class Fitted:
         refit: whether the validation events were trained on too.
         logs: one entry per epoch of each phase.
         completed: False if Ctrl-C cut the training short.
-        graph: the graph part of the score; None where it is off.
+        graph_part: neighbours and popularity; None where they are off.
     """
 
     model: MAGNN
@@ -65,7 +65,7 @@ class Fitted:
     refit: bool
     logs: list[EpochLog] = field(default_factory=list)
     completed: bool = True
-    graph: GraphPart | None = None
+    graph_part: GraphPart | None = None
 
 
 def write_artifact(fitted: Fitted, path: Path) -> None:
@@ -80,7 +80,9 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
     with atomic_directory(path) as directory:
         weights = {name: value.contiguous() for name, value in fitted.model.state_dict().items()}
         save_file(weights, directory / "model.safetensors")
-        save_file({} if fitted.graph is None else _graph_tensors(fitted.graph), directory / "graph.safetensors")
+        save_file(
+            {} if fitted.graph_part is None else _graph_tensors(fitted.graph_part), directory / "graph.safetensors"
+        )
         for name in ("model.safetensors", "graph.safetensors"):
             # safetensors lets only the owner read it; a service may run as somebody else.
             (directory / name).chmod(directory.stat().st_mode & 0o666)

@@ -95,7 +95,7 @@ def _lists(fitted: Fitted, users_U: NDArray[np.int64], k: int) -> pl.DataFrame:
     """A row for each user and rank, without a step of Python for each."""
     events = fitted.split.events
     known = events.histories.take(users_U)
-    scorer = user_scorer(fitted.model, known, fitted.graph, users_U)
+    scorer = user_scorer(fitted.model, known, fitted.graph_part, users_U)
     items_UK, scores_UK = rank(scorer, np.arange(len(users_U)), known, k)
     there_UK = items_UK >= 0
     rank_UK = np.broadcast_to(np.arange(1, k + 1, dtype=np.uint32), items_UK.shape)
@@ -117,10 +117,10 @@ def _fingerprint(fitted: Fitted, k: int, size: int) -> str:
     for name, value in fitted.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.contiguous().numpy())
-    if fitted.graph is not None:
-        for weighted in fitted.graph.weighted:
+    if fitted.graph_part is not None:
+        for weighted in fitted.graph_part.weighted:
             digest.update(weighted.data.tobytes())
-        digest.update(fitted.graph.popularity.tobytes())
+        digest.update(fitted.graph_part.popularity.tobytes())
     digest.update(np.ascontiguousarray(events.histories.items).data)
     digest.update(np.ascontiguousarray(events.histories.offsets).data)
     return digest.hexdigest()[:16]

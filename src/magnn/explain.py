@@ -218,9 +218,9 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     items_ND = model.items.detach()
     scores = (items_ND @ found.parts.query()[0]).numpy()
     graph_N = np.zeros_like(scores)
-    if fitted.graph is not None:
-        graph_N = fitted.graph.scores(known).toarray()[0]
-        scores = scores + graph_N + fitted.graph.popularity
+    if fitted.graph_part is not None:
+        graph_N = fitted.graph_part.scores(known).toarray()[0]
+        scores = scores + graph_N + fitted.graph_part.popularity
     seen = np.zeros(len(scores), bool)
     seen[known.items] = True
     ahead = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(scores)) < item))
@@ -232,12 +232,12 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
-        what = "general taste speaks" if fitted.graph is None else "general taste and popularity speak"
+        what = "general taste speaks" if fitted.graph_part is None else "general taste and popularity speak"
         notes.append(f"There is no history, so only {what}.")
     vector = items_ND[item].double()
 
     def parts(of: int) -> dict[str, float]:
-        popularity = 0.0 if fitted.graph is None else float(fitted.graph.popularity[of])
+        popularity = 0.0 if fitted.graph_part is None else float(fitted.graph_part.popularity[of])
         return _parts(found, items_ND[of].double()) | {"graph": float(graph_N[of]), "popularity": popularity}
 
     listed = None
@@ -277,8 +277,8 @@ def _by_item(fitted: Fitted, found: Addends, vector_D: torch.Tensor, known: Hist
     if found.short_BLD is not None:
         short_E = np.zeros(len(recent_E))
         short_E[:window] = (found.short_BLD[0].double() @ vector_D).numpy()[::-1][:window]
-    if fitted.graph is not None:
-        by_event = fitted.graph.by_event(known, item)
+    if fitted.graph_part is not None:
+        by_event = fitted.graph_part.by_event(known, item)
         graph_E[: len(by_event)] = by_event
     return [
         FromItem(

@@ -170,7 +170,7 @@ class Recommender(Fitted):
     def _top(
         self, numbers: np.ndarray[Any, np.dtype[np.int64]], known: Histories, k: int, focus: float = 0.0
     ) -> list[Recommendations]:
-        scorer = user_scorer(self.model, known, self.graph, numbers, focus)
+        scorer = user_scorer(self.model, known, self.graph_part, numbers, focus)
         items_UK, scores_UK = rank(scorer, np.arange(len(numbers)), known, k)
         return [
             Recommendations(self._recommended(i, score) for i, score in zip(items, scores, strict=True) if i >= 0)
@@ -195,7 +195,7 @@ class Recommender(Fitted):
 
     def scorer(self, history: Histories) -> Scorer:
         """Scores of all users of the log, given what each has done so far."""
-        return user_scorer(self.model, history, self.graph)
+        return user_scorer(self.model, history, self.graph_part)
 
     def save(self, path: Path | str) -> None:
         """Write to the directory `path`, replacing a model that stands there.

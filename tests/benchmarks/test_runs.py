@@ -112,6 +112,6 @@ def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame,
     fitted = magnn.fit(split, preset="paper", config={"model": shape, "training": training}, refit=False)
     assert (runs.METHODS["paper"], round(fitted.logs[-1].loss, 3)) == ("magnn-2", 1.185)
     best = magnn.fit(split, config={"model": shape, "training": {"batch_size": 64, "epochs": 6}}, refit=False)
-    assert best.graph is not None
-    learned = round(best.logs[-2].loss, 3), round(best.graph.mixture.scale_G[0].item(), 2)
+    assert best.graph_part is not None
+    learned = round(best.logs[-2].loss, 3), round(best.graph_part.mixture.scale_G[0].item(), 2)
     assert (runs.METHODS["best"], *learned) == ("best-1", 2.839, 3.64)

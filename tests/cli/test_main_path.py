@@ -238,3 +238,12 @@ def test_a_new_user_on_movielens(shell: Shell, shared_data: Path) -> None:
     first = json.loads(shell("recommend", "m", "1", "-k", "10", "--json").out)[0]
     assert first["user"] == 1 and len(first["items"]) == 10 and all(item["title"] for item in first["items"])
     assert "Toy Story" in shell("similar", "m", "1").out
+
+
+def test_a_log_without_neighbours_says_so(shell: Shell) -> None:
+    lonely = "".join(f"u{user},i{user}\n" for user in range(12))
+    (shell.folder / "e.csv").write_text("user,item\n" + lonely)
+    result = shell("fit", "e.csv", "-o", "m", "--epochs", "1", "--split", "none")
+    assert result.code == 0
+    assert "the graph part of every score is 0" in result.err
+    assert shell("explain", "m", "u0", "i3").code == 0

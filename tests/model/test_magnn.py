@@ -177,3 +177,9 @@ def test_dropout_only_in_training() -> None:
 def test_switching_everything_off_is_refused() -> None:
     with pytest.raises(ValueError, match="every part is switched off"):
         ModelConfig(taste=False, short_term=False, long_term=False, cooccurrence=False)
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_some_items_are_rows_of_all(cosine: bool) -> None:
+    model = MAGNN(ModelConfig(dim=4, short_term=False, cosine=cosine), n_users=1, n_items=7)
+    torch.testing.assert_close(model.items_of(torch.tensor([5, 0, 5])), model.items[[5, 0, 5]])

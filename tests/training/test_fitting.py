@@ -116,7 +116,7 @@ def test_the_softmax_learns_the_chain_and_the_graph_with_it(candidates: int) -> 
     for neighbours in (0, 10):
         settings = {**BEST, "training": training, "graph": {"neighbours": neighbours}}
         rec = magnn.fit(split, config=settings)
-        assert (rec.graph is None) == (neighbours == 0)
+        assert (rec.graph_part is None) == (neighbours == 0)
         assert magnn.evaluate(rec, split, k=1, baselines=False).metrics["recall@1"] > 0.95
 
 
@@ -135,9 +135,9 @@ def test_the_final_graph_counts_what_the_final_model_trained_on() -> None:
     settings = {**BEST, "training": {**BEST["training"], "epochs": 1}}
     for refit, seen in ((True, split.train_and_valid), (False, split.train)):
         rec = magnn.fit(split, config=settings, refit=refit)
-        assert rec.graph is not None
+        assert rec.graph_part is not None
         counts = np.bincount(seen.items, minlength=seen.n_items)
-        np.testing.assert_allclose(rec.graph.log_counts_N, np.log(counts + 5), rtol=1e-6)
+        np.testing.assert_allclose(rec.graph_part.log_counts_N, np.log(counts + 5), rtol=1e-6)
 
 
 LOGS = {
@@ -153,7 +153,7 @@ LOGS = {
 def test_logs_with_little_in_them_are_fitted_all_the_same(log: str, protocol: Any) -> None:
     rec = magnn.fit(log_of(LOGS[log], protocol), config={**BEST, "training": {**BEST["training"], "epochs": 2}})
     assert rec.completed
-    assert rec.graph is not None
+    assert rec.graph_part is not None
     scores = [found.score for found in rec.recommend(0, k=1)]
     assert all(np.isfinite(scores))
 

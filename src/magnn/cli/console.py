@@ -72,6 +72,9 @@ def describe_fit(recommender: "Recommender") -> None:
     best = f"; best epoch {max(selected, key=lambda log: log.metrics[chosen]).epoch}" if selected else ""
     value = f" with validation {chosen} {max(log.metrics[chosen] for log in selected):.4f}" if selected else ""
     value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""
+    part = recommender.graph_part
+    if part is not None and not any(graph.nnz for graph in part.graphs):
+        note("no two items share a user: the graph part of every score is 0")
     note(f"trained {epochs} epochs in {seconds:.0f} s{best}{value}")
 
 

@@ -143,6 +143,11 @@ class MAGNN(nn.Module):
         query_BD = self.parts(users_B, history_BW, focus).query()
         return nn.functional.dropout(query_BD, self.config.dropout, self.training)
 
+    def items_of(self, numbers_X: Tensor) -> Tensor:
+        """Rows of `items`, (X, D), for training on some of them."""
+        rows_XD = gather(self.embeddings.output_ND, numbers_X)
+        return nn.functional.normalize(rows_XD, dim=1) if self.config.cosine else rows_XD
+
     @property
     def items(self) -> Tensor:
         """Q, (N, D): what query vectors are scored against; rows of unit length for cosine scores."""

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.data.windows import Batch, Windows
-from magnn.model.kernels import gather
 from magnn.model.magnn import MAGNN
 from magnn.training.config import TrainingConfig
 from magnn.training.losses import bpr, softmax_loss
@@ -214,12 +213,10 @@ def batch_softmax(
         torch.from_numpy(column_X[among_X]).to(device),
     )
     users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
-    items_ND = model.items
-    candidates_CD = items_ND if n_drawn == n_items else gather(items_ND, torch.from_numpy(drawn_C).to(device))
     return softmax_loss(
         model(users_B, history_BW),
-        gather(items_ND, targets_BT[:, 0]),
-        candidates_CD,
+        model.items_of(targets_BT[:, 0]),
+        model.items if n_drawn == n_items else model.items_of(torch.from_numpy(drawn_C).to(device)),
         excluded,
         q=config.gce_q,
         times=n_items / n_drawn,
