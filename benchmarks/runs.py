@@ -185,9 +185,8 @@ def load(spec: Spec) -> Run | None:
         raise StaleRunError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for field in Spec.model_fields:
         wanted, found = getattr(spec, field), getattr(run.spec, field)
-        if (
-            field == "settings" and spec.code in METHODS.values()
-        ):  # a setting that came later has its default in an older run
+        if field == "settings" and spec.code in METHODS.values():
+            # A setting that came later has its default in an older run.
             wanted, found = Settings.model_validate(wanted), Settings.model_validate(found)
         if wanted != found:
             raise StaleRunError(f"{name}: {field} is {found!r}, not {wanted!r}; run it again")

@@ -39,7 +39,7 @@ def learned(walks: list[list[int]], seed: int = 0) -> tuple[GraphPart, GraphPart
 
 
 def says(part: GraphPart, graph: int) -> float:
-    """How large the edges of a graph are, times how recent it looks: its mean part in a score of the last item."""
+    """The mean edge of a graph: what it puts into a score for the last item."""
     return float(part.weighted[graph].data.mean())
 
 

@@ -4,7 +4,7 @@ Not of the paper, whose item graph only smooths embeddings. A sparse log consist
 takes that one, and a table of 64 numbers an item cannot hold them; a sparse matrix can. Its edges are counted, and how
 counts become scores is a dozen learned numbers:
 
-    graph(u, j) = sum over recent items i, graphs g of exp(scale_g - decay_g * age(i)) * G_ij
+    graph(u, j) = sum over recent items i, graphs g of exp(scale_g - |decay_g| * age(i)) * G_ij
     G_ij = c_ij^power_g / ((n_i + 5)^source_g * (n_j + 5)^target_g)
     popularity(j) = popularity * log(n_j + 5)
 
@@ -68,7 +68,7 @@ class Mixture(nn.Module):
         return (exponent_X - self.source_G[graph] * source_X - self.target_G[graph] * target_X).exp()
 
     def recency(self, graph: int, age_X: Tensor) -> Tensor:
-        """exp(-decay * age), (X,); age 0 is the last event."""
+        """exp(-|decay| * age), (X,); age 0 is the last event."""
         return (-self.decay_G[graph].abs() * age_X).exp()
 
 

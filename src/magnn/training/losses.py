@@ -83,7 +83,7 @@ ROWS = 64  # samples scored at once: their scores stay in the cache
 
 
 class _SoftmaxLoss(torch.autograd.Function):
-    """Value and gradients in one pass over blocks of scores, which are never all in memory: six times as fast on a CPU."""
+    """Value and gradients in one pass over blocks of scores, which stay in the cache and are never all in memory."""
 
     @staticmethod
     def forward(
