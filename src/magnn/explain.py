@@ -68,6 +68,20 @@ class ReadItem:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A reason in a user's words, over the parts of the score.
+
+    Attributes:
+        share: of the score, negative for what speaks against the item.
+        items: of what came last, the (at most three) items that count most, each with its share.
+    """
+
+    what: str
+    share: float
+    items: list[tuple[FromItem, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Listed:
     """The item on the last place of the list, for one that is behind it."""
 
@@ -112,6 +126,20 @@ class Explanation:
         """Of the sum of the parts' absolute values, which is the score where no part speaks against the item."""
         return value / (sum(map(abs, self.parts.values())) or 1.0)
 
+    def causes(self) -> list[Cause]:
+        """Why, the weightiest first; what is less than half a percent is left out."""
+        parts = self.parts
+        best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
+        items = [(i, self.share(i.total)) for i in best]
+        recent = self.share(parts["short_term"] + parts["co_occurrence"] + parts["graph"])
+        causes = [
+            Cause("what came last", recent, items),
+            Cause("the longer history", self.share(parts["long_term"] + parts["memory"])),
+            Cause("general taste", self.share(parts["taste"])),
+            Cause("its popularity", self.share(parts["popularity"])),
+        ]
+        return sorted((c for c in causes if abs(c.share) >= 0.005), key=lambda c: -abs(c.share))
+
     def in_words(self) -> str:
         """A sentence or three.
 
@@ -120,20 +148,10 @@ class Explanation:
         """
         whom = "" if self.user is None else f" for {self.user}"
         place = f"is number {self.rank:,}{whom}" if self.rank else "is in the history, so it is never recommended"
-        recent = self.parts["short_term"] + self.parts["co_occurrence"] + self.parts["graph"]
-        lasting = self.parts["long_term"] + self.parts["memory"]
-        best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
-        named = ", ".join(f"{_name(i)} ({self.share(i.total):.0%})" for i in best)
-        causes = [
-            ("what came last", f": {named}" if named else "", self.share(recent)),
-            ("the longer history", "", self.share(lasting)),
-            ("general taste", "", self.share(self.parts["taste"])),
-            ("its popularity", "", self.share(self.parts["popularity"])),
-        ]
-        causes.sort(key=lambda cause: -abs(cause[2]))
-        pro = [f"{share:.0%} because of {what}{which}" for what, which, share in causes if share >= 0.005]
-        contra = [f"{what} ({-share:.0%})" for what, _, share in causes if share <= -0.005]
-        words = [f"{_name(self)} {place}."]
+        causes = self.causes()
+        pro = [f"{cause.share:.0%} because of {cause.what}{_named(cause)}" for cause in causes if cause.share > 0]
+        contra = [f"{cause.what} ({-cause.share:.0%})" for cause in causes if cause.share < 0]
+        words = [f"{name_of(self)} {place}."]
         if pro:
             words.append("; ".join(pro) + ".")
         if contra:
@@ -142,7 +160,7 @@ class Explanation:
             lacks = {what: self.listed.parts[what] - self.parts[what] for what in PARTS}
             most = max(lacks, key=lambda what: lacks[what])
             behind = f"{self.listed.score - self.score:.3g}, most in {PARTS[most]} ({lacks[most]:.3g})"
-            words.append(f"To {_name(self.listed)}, on place {LIST}, it lacks {behind}.")
+            words.append(f"To {name_of(self.listed)}, on place {LIST}, it lacks {behind}.")
         return " ".join(words + self.notes)
 
     @property
@@ -195,10 +213,24 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def _name(what: FromItem | Listed | Explanation) -> str:
+def name_of(what: FromItem | ReadItem | Listed | Explanation) -> str:
     """For a sentence: the title if there is one, not longer than a line."""
-    name = what.title or str(what.item)
-    return name if len(name) <= 80 else f"{name[:79]}…"
+    return short_name(what.title or str(what.item))
+
+
+def short_name(name: str, limit: int = 80) -> str:
+    """At most so many characters.
+
+    Example:
+        >>> short_name("Alien", 3)
+        'Al…'
+    """
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
+def _named(cause: Cause) -> str:
+    items = ", ".join(f"{name_of(item)} ({share:.0%})" for item, share in cause.items)
+    return f": {items}" if items else ""
 
 
 def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float = 0.0) -> Explanation:

@@ -108,6 +108,17 @@ def test_why_and_what_if(logged: Shell) -> None:
     assert stranger["user"] is None and stranger["parts"]["taste"] == 0
 
 
+def test_long_titles_are_cut_in_an_explanation(logged: Shell) -> None:
+    items = pl.read_csv("items.csv").with_columns(title=pl.format("{} " + "long " * 200, "item_id"))
+    items.write_csv("items.csv")
+    assert logged(*FIT).code == 0
+    events = magnn.load("model").split.events
+    longest = events.user_ids[int(events.histories.lengths.argmax())]
+    out = logged("explain", "model", str(longest), "1").out
+    assert "read most of the longer history" in out and "…" in out
+    assert max(map(len, out.splitlines())) < 700
+
+
 def test_titles_are_shown_as_they_are(logged: Shell) -> None:
     assert logged(*FIT).code == 0
     n_items = magnn.load("model").split.events.n_items

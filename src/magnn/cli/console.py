@@ -227,7 +227,7 @@ def items_table(title: str, items: "Sequence[Recommended]", before: "Mapping[Id,
 
 def explanation(found: "Explanation") -> None:
     """In words, then the parts, then the recent items and the memory units that they come from, on standard output."""
-    from magnn.explain import PARTS
+    from magnn.explain import PARTS, name_of
 
     out, digits = _console(stderr=False), found.decimals
     out.print(_as_it_is(found.in_words()))
@@ -248,7 +248,7 @@ def explanation(found: "Explanation") -> None:
             short = "not split" if item.short_term is None else f"{item.short_term:.{digits}f}"
             graph = f"{item.graph:.{digits}f}"
             cells = (short, f"{item.co_occurrence:.{digits}f}", graph, f"{found.share(item.total):.0%}")
-            recent.add_row(_as_it_is(item.title or str(item.item)), *cells)
+            recent.add_row(_as_it_is(name_of(item)), *cells)
         if rest := [item for item in found.by_item if item not in shown]:
             total = found.share(sum(item.total for item in rest))
             recent.add_row(Text(f"{len(rest)} others", style="dim"), "", "", "", f"{total:.0%}")
@@ -260,7 +260,7 @@ def explanation(found: "Explanation") -> None:
     if found.gate is not None:
         out.print(Text(f"gate: {found.gate:.0%} present, {1 - found.gate:.0%} longer history"))
     if found.read:
-        read = ", ".join(f"{item.title or item.item} ({item.attention:.0%})" for item in found.read)
+        read = ", ".join(f"{name_of(item)} ({item.attention:.0%})" for item in found.read)
         out.print(_as_it_is(f"read most of the longer history: {read}"))
 
 

@@ -24,6 +24,7 @@ class Evaluation:
         per_user: name -> (U,), each user's metrics.
         metrics: "recall@10" ... -> mean over users, and "coverage@10".
         ci95: "recall@10" ... -> (low, high); none for coverage, which is no mean over users. Empty if not asked for.
+        items_UK: the lists themselves, item numbers; -1 where one ends early.
     """
 
     k: int
@@ -31,6 +32,7 @@ class Evaluation:
     per_user: dict[str, NDArray[np.float64]]
     metrics: dict[str, float]
     ci95: dict[str, tuple[float, float]]
+    items_UK: NDArray[np.int64]
 
 
 def evaluate_scorer(
@@ -79,7 +81,7 @@ def evaluate_lists(
     if intervals:
         low, high = bootstrap_ci95(np.column_stack([values[name] for name in PER_USER]))
         ci95 = {f"{name}@{k}": (float(low[i]), float(high[i])) for i, name in enumerate(PER_USER)}
-    return Evaluation(k, users, values, metrics, ci95)
+    return Evaluation(k, users, values, metrics, ci95, items_UK)
 
 
 def _distinct_per_user(histories: Histories) -> NDArray[np.int64]:
