@@ -8,6 +8,7 @@ rec = magnn.fit(split, seed=0)
 magnn.evaluate(rec, split, k=10).metrics
 rec.recommend("alice", k=10)
 rec.explain("alice", "alien").in_words()
+magnn.report(rec, "report.html")
 rec.save("movies/")
 rec = magnn.load("movies/")
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from magnn.explain import Explanation
     from magnn.fitting import fit
     from magnn.recommender import Recommendations, Recommended, Recommender, load
+    from magnn.reporting import report
 
 __version__ = "0.1.0"
 
@@ -40,6 +42,7 @@ __all__ = [
     "fit",
     "load",
     "read_events",
+    "report",
     "split",
 ]
 
@@ -56,6 +59,7 @@ _HOMES = {
     "fit": "magnn.fitting",
     "load": "magnn.recommender",
     "read_events": "magnn.data.events",
+    "report": "magnn.reporting",
     "split": "magnn.data.split",
 }
 

@@ -193,7 +193,7 @@ def evaluate(
         console.note(f"{report.n_cold:,} users have held-out events but no history; they are not in the means")
 
 
-for _command in (ask.recommend, ask.similar, ask.explain):
+for _command in (ask.recommend, ask.similar, ask.explain, ask.report):
     app.command()(_command)
 
 

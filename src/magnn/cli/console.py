@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
@@ -128,6 +135,28 @@ def download_bar() -> "Iterator[DatasetProgress]":
             return lambda done, total: bar.update(task, completed=done, total=total)
 
         yield begin
+
+
+@contextmanager
+def steps_bar() -> "Iterator[Callable[[str, int, int], None]]":
+    """A bar over the steps of some work, called with a step's name, the steps before it and all of them."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("step {task.fields[step]}/{task.total}"),
+        TimeElapsedColumn(),
+    )
+    console = _console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = None
+
+        def update(name: str, done: int, steps: int) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(name, total=steps, step=1)
+            bar.update(task, completed=done, description=f"{name:<10}", step=done + 1)
+
+        yield update
 
 
 @contextmanager
