@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 LEAST_ITEMS = 5  # that a value must have: fewer show nothing
 PERMUTATIONS = 999
+MOST_ITEMS = 20_000  # in the permutation test; of more, a fixed random choice
 STRATA = 10
 
 
@@ -150,9 +151,13 @@ def gathered(
         has_NA = attribute.has_NA.astype(np.int64)
         inside_AM = has_NA.T @ (member_NM & among_N[:, None]).astype(np.int64)
         everywhere_A = np.asarray(has_NA.T @ among_N.astype(np.int64))
-        counted.append(
-            (inside_AM, everywhere_A, np.asarray(hypergeom.sf(inside_AM - 1, total, everywhere_A[:, None], size_M)))
-        )
+        expected_AM = everywhere_A[:, None] * size_M / max(total, 1)
+        p_AM = np.ones(inside_AM.shape)
+        more = np.nonzero(
+            inside_AM > expected_AM
+        )  # for the others it is far from .05, and takes long where there are many
+        p_AM[more] = hypergeom.sf(inside_AM[more] - 1, total, everywhere_A[more[0]], size_M[more[1]])
+        counted.append((inside_AM, everywhere_A, p_AM))
     adjusted = holm(np.concatenate([p_AM.ravel() for _, _, p_AM in counted] or [np.zeros(0)]))
     found: list[list[Gathered]] = [[] for _ in range(groups)]
     first = 0
@@ -190,6 +195,9 @@ def alike(attribute: Attribute, vectors_ND: NDArray[np.float64], counts_N: NDArr
         counts_N: training events of each item.
     """
     rows = np.flatnonzero((np.diff(attribute.has_NA.indptr) > 0) & (counts_N > 0))
+    rng = np.random.default_rng(seed)
+    if len(rows) > MOST_ITEMS:
+        rows = np.sort(rng.choice(rows, MOST_ITEMS, replace=False))
     has_AN = sp.csr_array(attribute.has_NA[rows].T.astype(np.float64))
     vectors = vectors_ND[rows] - vectors_ND[rows].mean(axis=0)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -201,8 +209,9 @@ def alike(attribute: Attribute, vectors_ND: NDArray[np.float64], counts_N: NDArr
         return (float(np.square(has_AN @ unit_ND).sum()) - itself) / pairs
 
     observed = together(vectors)
-    rng = np.random.default_rng(seed)
-    stratum = np.argsort(np.argsort(counts_N[rows], kind="stable")) * STRATA // max(len(rows), 1)
+    # Equals at random: items of one series often have numbers in a row.
+    place = np.argsort(np.lexsort((rng.random(len(rows)), counts_N[rows])))
+    stratum = place * STRATA // max(len(rows), 1)
     grouped = np.argsort(stratum, kind="stable")
     draws = np.empty(PERMUTATIONS)
     for draw in range(PERMUTATIONS):

@@ -68,6 +68,7 @@ def render(found: Findings) -> str:
         "count": lambda value: f"{value:,}",
         "percent": lambda value: f"{value:.0%}",
         "metric": lambda value: f"{value:.4f}",
+        "cosine": lambda value: f"{value:z.3f}",
         "signed": lambda value: f"{value:+.4f}",
         "probability": lambda value: f"{value:.1g}" if value >= 1e-4 else "< .0001",
         "name": lambda item: short_name(item.title or str(item.item)),

@@ -161,7 +161,8 @@ def training(logs: Sequence[EpochLog]) -> "Figure":
         values = [log.metrics[metric] for log in validated]
         if values:
             right.plot([log.epoch for log in validated], values, style, color=color, ms=4, label=metric)
-    right.set(xlabel="epoch", ylabel="on validation events", ylim=(0, None))
+    highest = max((log.metrics[name] for log in validated for name in ("recall@10", "ndcg@10")), default=0)
+    right.set(xlabel="epoch", ylabel="on validation events", ylim=(0, 1.08 * highest or None))
     if validated:
         right.legend()
     else:
