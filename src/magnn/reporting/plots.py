@@ -237,6 +237,7 @@ def gate(found: Ingredients) -> "Figure":
     figure, (left, right) = _figure(1, 2)
     left.hist(gate_U, bins=np.linspace(0, 1, 41), color=BLUE, alpha=0.75)
     left.set(xlabel="gate (0 longer history, 1 last items)", ylabel="users", xlim=(0, 1))
+    left.yaxis.get_major_locator().set_params(integer=True)
     edges = np.unique(np.quantile(lengths_U, np.linspace(0, 1, 11)))
     group_U = np.clip(np.searchsorted(edges, lengths_U, side="right") - 1, 0, max(len(edges) - 2, 0))
     groups = np.unique(group_U)
