@@ -5,6 +5,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import magnn
 from magnn.errors import InputError, UnknownIdError
@@ -28,15 +29,32 @@ def assert_adds_up(found: magnn.Explanation) -> None:
     assert frame["share"].abs().sum() >= 1 - 1e-6
 
 
-@pytest.mark.parametrize("preset", ["paper", "best"])
-def test_a_thousand_explanations_add_up_to_the_scores(preset: str, request: pytest.FixtureRequest) -> None:
-    recommender = request.getfixturevalue("recommender" if preset == "paper" else "best_recommender")
-    events = recommender.split.events
+TRAINED: dict[str, dict[str, object]] = {
+    "paper": {"preset": "paper"},
+    "best": {"preset": "best"},
+    "paper, concat, cosine": {"preset": "paper", "model": {"fusion": "concat", "cosine": True}},
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_thousand_explanations_add_up_to_the_scores(recommender: magnn.Recommender, name: str) -> None:
+    """Of a trained model: what its ranking scores an item with is the sum of the parts, to 1e-5 of their absolute sum."""
+    settings = TRAINED[name]
+    model = settings.get("model", {})
+    assert isinstance(model, dict)
+    rec = magnn.fit(recommender.split, config=settings | {"model": SMALL_MODEL | model}, epochs=8, refit=False)
+    losses = [log.loss for log in rec.logs if log.phase == "select"]
+    assert len(losses) > 3 and losses[-1] < losses[0]
+    events = rec.split.events
     rng = np.random.default_rng(0)
-    for user, item in zip(
-        rng.integers(events.n_users, size=1000), rng.integers(events.n_items, size=1000), strict=True
-    ):
-        assert_adds_up(recommender.explain(events.user_ids[int(user)], events.item_ids[int(item)]))
+    users, items = rng.integers(events.n_users, size=1000), rng.integers(events.n_items, size=1000)
+    scores_BN = torch.empty(len(users), events.n_items)
+    rec.scorer(events.histories)(users, scores_BN)
+    for row, (user, item) in enumerate(zip(users.tolist(), items.tolist(), strict=True)):
+        found = rec.explain(events.user_ids[user], events.item_ids[item])
+        assert_adds_up(found)
+        size = sum(map(abs, found.parts.values()))
+        assert abs(sum(found.parts.values()) - float(scores_BN[row, item])) < 1e-5 * size
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ VIEWS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as the page, so that where there is none no page is made
 def browser() -> Iterator[Any]:
     """Chromium without a window."""
     if CHROMIUM is None:
