@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 import magnn
 from magnn.reporting.findings import EXAMPLES, Findings, gather
-from magnn.reporting.page import ALTERNATIVES
+from magnn.reporting.page import ALTERNATIVES, render
 from magnn.reporting.plots import figures
+from magnn.reporting.segments import Segment
 from tests.conftest import SMALL_MODEL
 
 
@@ -101,6 +103,20 @@ def test_segments_have_everybody(found: Findings) -> None:
     assert found.lead.keys() == {"item-knn", "popularity"}
     knn = found.report.systems["item-knn"].metrics["ndcg@10"]
     assert found.lead["item-knn"][0] == pytest.approx(found.report.metrics["ndcg@10"] - knn)
+
+
+def test_groups_that_a_baseline_serves_better_are_named(found: Findings) -> None:
+    bad = {"MA-GNN": (0.1, 0.05, 0.15), "item-knn": (0.2, 0.15, 0.25), "popularity": (0.3, 0.2, 0.4)}
+    behind, even = (-0.1, -0.15, -0.05), (-0.01, -0.05, 0.03)
+    group = Segment("1 to 9", 40, bad, {"item-knn": behind, "popularity": behind})
+    fine = Segment("10 to 99", 40, bad, {"item-knn": even, "popularity": even})
+    page = Outline(render(replace(found, activity=[group, fine], length=[fine], popularity=[group])))
+    assert "users with 1 to 9 events: recall@10 0.1000; item-knn 0.2000, popularity 0.3000" in page.text
+    # Popularity finds popular items by construction, which says nothing.
+    assert "held-out items: 1 to 9 training events: recall@10 0.1000; item-knn 0.2000\n" in page.text
+    assert "10 to 99 events: recall" not in page.text
+    page = Outline(render(replace(found, activity=[fine], length=[fine], popularity=[fine])))
+    assert "For no group below is a baseline better" in page.text
 
 
 WITHOUT: dict[str, tuple[dict[str, object], set[str]]] = {

@@ -156,13 +156,15 @@ def _weak(found: Findings) -> list[dict[str, Any]]:
         "users with {} events of history": found.length,
         "held-out items: {} training events": found.popularity,
     }
-    return [
-        {"who": words.format(segment.label), "better": [n for n, (_, _, high) in segment.lead.items() if high < 0]}
-        | {"recall": segment.recall, "n": segment.n}
-        for words, segments in groups.items()
-        for segment in segments
-        if any(high < 0 for _, _, high in segment.lead.values())
-    ]
+    weak = []
+    for words, segments in groups.items():
+        for segment in segments:
+            better = [name for name, (_, _, high) in segment.lead.items() if high < 0]
+            if segments is found.popularity and "popularity" in better:
+                better.remove("popularity")  # who shows the most popular items and nothing else finds those, of course
+            if better:
+                weak.append({"who": words.format(segment.label), "better": better, "segment": segment})
+    return weak
 
 
 def _units(found: Findings) -> list[dict[str, Any]]:
