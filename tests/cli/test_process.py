@@ -74,7 +74,7 @@ def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.Monkey
         assert "[model]" in result.out and "[training]" in result.out, "taken for markup"
     if not arguments:
         commands = [line.split()[0] for line in result.out.split("Commands:")[1].splitlines() if line.startswith("  ")]
-        assert commands[:7] == ["fit", "evaluate", "recommend", "similar", "explain", "demo", "data"], (
+        assert commands[:8] == ["fit", "evaluate", "recommend", "similar", "explain", "report", "demo", "data"], (
             "no promise of more"
         )
 

@@ -137,9 +137,10 @@ def report(
         Path | None, typer.Option(metavar="DIR", help="Also write every picture there, as SVG and PNG.")
     ] = None,
 ) -> None:
-    """Write one page that shows a model: data, training, how good it is and for whom, what is inside.
+    """Write a page that shows a model from all sides.
 
-    The page needs no network. It takes about as long as magnn evaluate and a few seconds more.
+    Its data and training, how good it is and for whom, what its memory holds, and users with their lists explained. The page needs
+    no network. Writing it takes about as long as magnn evaluate and a few seconds more.
     """
     from magnn.cli import console
     from magnn.recommender import load
