@@ -139,8 +139,8 @@ def report(
 ) -> None:
     """Write a page that shows a model from all sides.
 
-    Its data and training, how good it is and for whom, what its memory holds, and users with their lists explained. The page needs
-    no network. Writing it takes about as long as magnn evaluate and a few seconds more.
+    Its data and training, how good it is and for whom, what its memory holds, and users with their lists explained. The
+    page needs no network. Writing it takes about as long as magnn evaluate and a few seconds more.
     """
     from magnn.cli import console
     from magnn.recommender import load
