@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from magnn.cli import ask
-from magnn.cli.options import AsJson, K, ModelPath, print_json
+from magnn.cli.log_options import LogOptions, SplitName, takes_log
+from magnn.cli.options import AsJson, Device, DeviceName, K, ModelPath, Preset, print_json
 from magnn.errors import Interrupted
 
 app = typer.Typer(
@@ -23,29 +24,6 @@ data_app = typer.Typer(help="List and get public data sets.", invoke_without_com
 app.add_typer(data_app, name="data")
 
 
-class SplitName(StrEnum):
-    """Protocols of `magnn.split`, as the command line offers them."""
-
-    paper = "paper"
-    leave_one_out = "leave-one-out"
-    time = "time"
-    none = "none"
-
-
-class RepeatsName(StrEnum):
-    """What to do with repeated (user, item) events."""
-
-    first = "first"
-    all = "all"
-
-
-class DeviceName(StrEnum):
-    """Where a network can be trained."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class HeldOut(StrEnum):
     """Held-out parts."""
 
@@ -54,41 +32,15 @@ class HeldOut(StrEnum):
 
 
 @app.command()
+@takes_log
 def fit(
-    events: Annotated[
-        str,
-        typer.Argument(
-            metavar="EVENTS",
-            help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, a quoted pattern of several files, "
-            "or a database URL with --query.",
-        ),
-    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Directory to write the model to.")],
-    items: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Item table: an id column, a title, anything else.")
-    ] = None,
-    query: Annotated[str | None, typer.Option(metavar="SQL", help="What to select from a database.")] = None,
-    user_col: Annotated[str | None, typer.Option(metavar="C", help="User column, if not recognised.")] = None,
-    item_col: Annotated[str | None, typer.Option(metavar="C", help="Item column, if not recognised.")] = None,
-    time_col: Annotated[str | None, typer.Option(metavar="C", help="Time column, if not recognised.")] = None,
-    rating_col: Annotated[str | None, typer.Option(metavar="C", help="Rating column, if not recognised.")] = None,
-    min_rating: Annotated[float | None, typer.Option(metavar="R", help="Drop events rated lower.")] = None,
-    repeats: Annotated[
-        RepeatsName, typer.Option(help="Of a user's repeated events with an item, keep which.")
-    ] = RepeatsName.first,
-    min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1,
-    min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1,
-    k_core: Annotated[bool, typer.Option("--k-core", help="Repeat both until nothing more is dropped.")] = False,
-    split: Annotated[SplitName, typer.Option(help="How to hold out validation and test events.")] = SplitName.paper,
+    log: LogOptions,
     refit: Annotated[
         bool, typer.Option("--refit/--no-refit", help="Train the final model on train + valid, or on train only.")
     ] = True,
-    preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Settings to start from: best, paper. [default: best]")
-    ] = None,
-    device: Annotated[
-        DeviceName, typer.Option(help="Where to train; cuda needs a CUDA build of PyTorch.")
-    ] = DeviceName.cpu,
+    preset: Preset = None,
+    device: Device = DeviceName.cpu,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training].")
     ] = None,
@@ -111,27 +63,7 @@ def fit(
         from magnn.fitting import check_device
 
         check_device(device.value)
-    from magnn.data.events import read_events
-    from magnn.data.split import split as split_events
-
-    with console.spinner("reading events"):
-        log = read_events(
-            events,
-            query=query,
-            user_col=user_col,
-            item_col=item_col,
-            time_col=time_col,
-            rating_col=rating_col,
-            min_rating=min_rating,
-            repeats=repeats.value,
-            min_user_events=min_user_events,
-            min_item_events=min_item_events,
-            k_core=k_core,
-            items=items,
-        )
-    console.describe_log(log)
-    parts = split_events(log, split.value)
-    console.describe_split(parts)
+    parts = log.read()
 
     from magnn.cli.memory import keep_freed_memory
     from magnn.fitting import discard_checkpoints
@@ -162,7 +94,9 @@ def fit(
     console.describe_fit(recommender)
     if recommender.completed:
         discard_checkpoints(checkpoints)
-        console.note(f"saved {output}; next: magnn evaluate {output}" if split != SplitName.none else f"saved {output}")
+        console.note(
+            f"saved {output}; next: magnn evaluate {output}" if log.split != SplitName.none else f"saved {output}"
+        )
     else:
         raise Interrupted(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
 

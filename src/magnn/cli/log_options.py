@@ -1,0 +1,105 @@
+"""Which log, and how it is split: options that every command which reads a log takes, and the reading."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from magnn.data.split import Split
+
+
+class SplitName(StrEnum):
+    """Protocols of `magnn.split`, as the command line offers them."""
+
+    paper = "paper"
+    leave_one_out = "leave-one-out"
+    time = "time"
+    none = "none"
+
+
+class RepeatsName(StrEnum):
+    """What to do with repeated (user, item) events."""
+
+    first = "first"
+    all = "all"
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """A log as the command line names it; the fields are options, see `takes_log`."""
+
+    events: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENTS",
+            help="Event log: .csv[.gz], .tsv, .parquet, .jsonl, a quoted pattern of several files, "
+            "or a database URL with --query.",
+        ),
+    ]
+    items: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Item table: an id column, a title, anything else.")
+    ] = None
+    query: Annotated[str | None, typer.Option(metavar="SQL", help="What to select from a database.")] = None
+    user_col: Annotated[str | None, typer.Option(metavar="C", help="User column, if not recognised.")] = None
+    item_col: Annotated[str | None, typer.Option(metavar="C", help="Item column, if not recognised.")] = None
+    time_col: Annotated[str | None, typer.Option(metavar="C", help="Time column, if not recognised.")] = None
+    rating_col: Annotated[str | None, typer.Option(metavar="C", help="Rating column, if not recognised.")] = None
+    min_rating: Annotated[float | None, typer.Option(metavar="R", help="Drop events rated lower.")] = None
+    repeats: Annotated[RepeatsName, typer.Option(help="Of a user's repeated events with an item, keep which.")] = (
+        RepeatsName.first
+    )
+    min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1
+    min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1
+    k_core: Annotated[bool, typer.Option("--k-core", help="Repeat both until nothing more is dropped.")] = False
+    split: Annotated[SplitName, typer.Option(help="How to hold out validation and test events.")] = SplitName.paper
+
+    def read(self) -> "Split":
+        """Read, filter and split it, and say what came of it."""
+        from magnn.cli import console
+        from magnn.data.events import read_events
+        from magnn.data.split import split
+
+        with console.spinner("reading events"):
+            log = read_events(
+                self.events,
+                query=self.query,
+                user_col=self.user_col,
+                item_col=self.item_col,
+                time_col=self.time_col,
+                rating_col=self.rating_col,
+                min_rating=self.min_rating,
+                repeats=self.repeats.value,
+                min_user_events=self.min_user_events,
+                min_item_events=self.min_item_events,
+                k_core=self.k_core,
+                items=self.items,
+            )
+        console.describe_log(log)
+        parts = split(log, self.split.value)
+        console.describe_split(parts)
+        return parts
+
+
+def takes_log(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives typer the fields of LogOptions as options of their own, in the place of the argument `log` of a command."""
+    shown = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name == "log":
+            shown += [p.replace(kind=p.KEYWORD_ONLY) for p in inspect.signature(LogOptions).parameters.values()]
+        else:
+            shown.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+    names = [field.name for field in fields(LogOptions)]
+
+    @wraps(command)
+    def with_log(**given: Any) -> None:
+        log = LogOptions(**{name: given.pop(name) for name in names})
+        command(log=log, **given)
+
+    with_log.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    with_log.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return with_log
