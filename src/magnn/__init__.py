@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from magnn.fitting import fit
     from magnn.recommender import Recommendations, Recommended, Recommender, load
     from magnn.reporting import report
+    from magnn.tuning.result import Tuned
+    from magnn.tuning.search import tune
 
 __version__ = "0.1.0"
 
@@ -38,12 +40,14 @@ __all__ = [
     "Recommender",
     "Report",
     "Split",
+    "Tuned",
     "evaluate",
     "fit",
     "load",
     "read_events",
     "report",
     "split",
+    "tune",
 ]
 
 _HOMES = {
@@ -55,12 +59,14 @@ _HOMES = {
     "Recommender": "magnn.recommender",
     "Report": "magnn.evaluation",
     "Split": "magnn.data.split",
+    "Tuned": "magnn.tuning.result",
     "evaluate": "magnn.evaluation",
     "fit": "magnn.fitting",
     "load": "magnn.recommender",
     "read_events": "magnn.data.events",
     "report": "magnn.reporting",
     "split": "magnn.data.split",
+    "tune": "magnn.tuning.search",
 }
 
 

@@ -1,6 +1,7 @@
-"""All settings of a fit: presets, and the TOML file or dictionary that changes them."""
+"""All settings of a fit: presets, and the TOML file or dictionary that changes them, read and written."""
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,6 +91,38 @@ def make_settings(
         return Settings.model_validate(values)
     except ValidationError as error:
         raise InputError(f"{origin}: {_first_problem(error)}") from None
+
+
+def named_in(config: Path | Mapping[str, Any] | None) -> set[str]:
+    """What a configuration sets itself, changed or not.
+
+    Example:
+        >>> named_in({"preset": "best", "model": {"dim": 64}})
+        {'model.dim'}
+    """
+    tables = {table: entries for table, entries in _read(config)[1].items() if isinstance(entries, Mapping)}
+    return {f"{table}.{name}" for table, entries in tables.items() for name in entries}
+
+
+def to_toml(settings: Settings) -> str:
+    """What differs from the preset, as a TOML file that `make_settings` reads back to the same settings.
+
+    Example:
+        >>> print(to_toml(make_settings("best", {"model": {"dim": 32, "taste": False}})))
+        preset = "best"
+        <BLANKLINE>
+        [model]
+        dim = 32
+        taste = false
+    """
+    lines = [f"preset = {json.dumps(settings.preset)}"]
+    plain = PRESETS[settings.preset].model_dump()
+    for table in TABLES:
+        entries = settings.model_dump()[table]
+        changes = {name: value for name, value in entries.items() if value != plain[table][name]}
+        if changes:
+            lines += ["", f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in changes.items())]
+    return "\n".join(lines)
 
 
 def _read(config: Path | Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:

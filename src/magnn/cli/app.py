@@ -9,6 +9,7 @@ import typer
 from magnn.cli import ask
 from magnn.cli.log_options import LogOptions, SplitName, takes_log
 from magnn.cli.options import AsJson, Device, DeviceName, K, ModelPath, Preset, print_json
+from magnn.cli.tune import tune
 from magnn.errors import Interrupted
 
 app = typer.Typer(
@@ -99,6 +100,9 @@ def fit(
         )
     else:
         raise Interrupted(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
+
+
+app.command()(tune)
 
 
 @app.command()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from magnn.explain import Explanation
     from magnn.recommender import Recommended, Recommender
     from magnn.training.trainer import Progress
+    from magnn.tuning.search import TuningProgress
 
 LEAST_SHARE = 0.02  # of the score, for an item to have a line of its own in an explanation
 
@@ -115,6 +116,39 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
                 bar.update(task, latest="  ".join(shown))
 
         yield update
+
+
+@contextmanager
+def tuning_bar() -> "Iterator[Callable[[TuningProgress], None]]":
+    """A bar over the time of a search, and the note on what its study had before; without a terminal, only the note."""
+    columns = (
+        TextColumn("trial {task.fields[trial]}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[minutes]} min"),
+        TextColumn("{task.fields[latest]}"),
+    )
+    console = _console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = None
+
+        def update(at: "TuningProgress") -> None:
+            nonlocal task
+            if task is None:
+                if at.earlier:
+                    bar.console.print(
+                        Text(f"going on from {at.earlier} trials, best {_value(at.best)}")
+                    )  # above the bar
+                task = bar.add_task("", trial=at.trial, minutes="", latest="")
+            epoch = f"epoch {at.training.epoch}/{at.training.epochs}  " if at.training else ""
+            minutes = f"{at.seconds / 60:.1f}/{at.budget / 60:g}"
+            latest = f"{epoch}best {_value(at.best)}  defaults {_value(at.default)}"
+            bar.update(task, completed=at.seconds, total=at.budget, trial=at.trial, minutes=minutes, latest=latest)
+
+        yield update
+
+
+def _value(metric: float | None) -> str:
+    return "-" if metric is None else f"{metric:.4f}"
 
 
 @contextmanager

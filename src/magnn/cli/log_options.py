@@ -58,6 +58,12 @@ class LogOptions:
     k_core: Annotated[bool, typer.Option("--k-core", help="Repeat both until nothing more is dropped.")] = False
     split: Annotated[SplitName, typer.Option(help="How to hold out validation and test events.")] = SplitName.paper
 
+    @property
+    def name(self) -> str:
+        """The log as it may be shown and written: of a database URL, which may hold a password, only the kind."""
+        kind, is_url, _ = self.events.partition("://")
+        return f"{kind}://..." if is_url else self.events
+
     def read(self) -> "Split":
         """Read, filter and split it, and say what came of it."""
         from magnn.cli import console
