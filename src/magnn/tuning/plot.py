@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from magnn.storage import atomic_file
 from magnn.tuning.result import METRIC, Tuned
 from magnn.tuning.space import SPACE
@@ -31,7 +33,9 @@ def plot_search(tuned: Tuned, path: Path) -> None:
     rows = -(-len(names) // COLUMNS)
     figure = Figure(figsize=(9, 3.2 + 2.1 * rows), layout="constrained")
     grid = figure.add_gridspec(1 + rows, COLUMNS, height_ratios=[1.5] + [1] * rows)
-    _history(figure.add_subplot(grid[0, :]), tuned)
+    history = figure.add_subplot(grid[0, :])
+    _history(history, tuned)
+    figure.legend(*history.get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
     for place, name in enumerate(names):
         axes = figure.add_subplot(grid[1 + place // COLUMNS, place % COLUMNS])
         _slice(axes, tuned, name)
@@ -47,43 +51,44 @@ def _history(axes: "Axes", tuned: Tuned) -> None:
     """Value against minutes of searching, with the best so far."""
     ended = sorted((trial for trial in tuned.trials if trial.ended is not None), key=lambda trial: trial.ended or 0)
     complete = [trial for trial in ended if trial.value is not None]
-    best_so_far = [max(_values(complete[: n + 1])) for n in range(len(complete))]
+    best_so_far = np.maximum.accumulate(_values(complete))
+    end = _minutes(ended)[-1]
     axes.plot(_minutes(complete), _values(complete), "o", color=BLUE, label="complete")
-    axes.step(
-        [*_minutes(complete), _minutes(ended)[-1]],
-        [*best_so_far, best_so_far[-1]],
-        where="post",
-        color="black",
-        label="best so far",
-    )
-    if tuned.default is not None and tuned.default.value is not None:
-        axes.axhline(tuned.default.value, linestyle="--", color=ORANGE, label="defaults")
+    axes.step([*_minutes(complete), end], [*best_so_far, best_so_far[-1]], "k", where="post", label="best so far")
+    if tuned.default is not None:
+        axes.axhline(_values([tuned.default])[0], linestyle="--", color=ORANGE)
+        _mark_default(axes, _minutes([tuned.default]), tuned.default)
+    _mark_best(axes, _minutes([tuned.best]), tuned.best)
     # What has no value stands on the axis.
+    on_axis = axes.get_xaxis_transform()
     for state, marker, color in (("pruned", "|", GREY), ("failed", "x", RED)):
-        without = [trial for trial in ended if trial.state == state]
-        if without:
-            height = [0.02] * len(without)
-            drawn = axes.plot(_minutes(without), height, marker, color=color, label=state, markersize=9, clip_on=False)
-            drawn[0].set_transform(axes.get_xaxis_transform())
+        minutes = _minutes([trial for trial in ended if trial.state == state])
+        if minutes:
+            axes.plot(minutes, [0.03] * len(minutes), marker, color=color, label=state, markersize=8, transform=on_axis)
     axes.set(xlabel="minutes of searching", ylabel=f"validation {METRIC}", xlim=(0, None))
-    axes.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)
 
 
 def _slice(axes: "Axes", tuned: Tuned, name: str) -> None:
     """Value against one setting."""
     complete = [trial for trial in tuned.trials if trial.value is not None]
-    axes.plot([trial.params[name] for trial in complete], _values(complete), "o", color=BLUE, alpha=0.6, markersize=4)
+    values = [trial.params[name] for trial in complete]
+    axes.plot(values, _values(complete), "o", color=BLUE, alpha=0.6, markersize=4)
     if tuned.default is not None:
-        axes.plot(tuned.default.params[name], tuned.default.value or 0, "D", color=ORANGE, markeredgecolor="black")
-    axes.plot(tuned.best.params[name], tuned.value, "*", color="black", markersize=10)
-    if SPACE[tuned.settings.preset][name].log:
+        _mark_default(axes, [tuned.default.params[name]], tuned.default)
+    _mark_best(axes, [tuned.best.params[name]], tuned.best)
+    if SPACE[tuned.settings.preset][name].log and min(values) < max(values):
         axes.set_xscale("log")
         axes.minorticks_off()
-        seen = sorted({trial.params[name] for trial in complete})
-        if len(seen) > 1:
-            ends = [seen[0], seen[-1]]
-            axes.set_xticks(ends, [f"{value:.3g}" for value in ends])
+        axes.set_xticks([min(values), max(values)], [f"{min(values):.3g}", f"{max(values):.3g}"])
     axes.set_xlabel(name)
+
+
+def _mark_default(axes: "Axes", where: list[float], trial: Trial) -> None:
+    axes.plot(where, _values([trial]), "D--", color=ORANGE, markeredgecolor="black", markersize=6, label="defaults")
+
+
+def _mark_best(axes: "Axes", where: list[float], trial: Trial) -> None:
+    axes.plot(where, _values([trial]), "*", color="black", markersize=11, label="best")
 
 
 def _values(trials: Iterable[Trial]) -> list[float]:
