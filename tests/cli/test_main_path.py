@@ -195,10 +195,10 @@ def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyP
 def test_help_needs_nothing_heavy() -> None:
     code = "import sys; sys.argv = ['magnn', '--help']\nfrom magnn.cli import main\n"
     code += "try: main()\nexcept SystemExit as stopped: code = stopped.code\n"
-    code += "print(code, [name for name in ('torch', 'polars', 'numpy', 'pydantic') if name in sys.modules])"
+    code += "print(code, [name for name in ('torch', 'polars', 'numpy', 'pydantic', 'optuna') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
-    for command in ("fit", "evaluate", "recommend", "similar", "explain", "data", "demo"):
+    for command in ("fit", "tune", "evaluate", "recommend", "similar", "explain", "data", "demo"):
         assert command in done.stdout
 
 

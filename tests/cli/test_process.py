@@ -20,7 +20,6 @@ from rich.console import Console
 import magnn
 from magnn.cli import console
 from magnn.recommender import Recommended
-from magnn.training.trainer import Progress
 from tests.cli.driver import Shell
 from tests.conftest import SMALL_MODEL
 
@@ -62,7 +61,8 @@ def test_no_command_shows_help(shell: Shell, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fit"], ["evaluate"], ["recommend"], ["similar"], ["explain"], ["demo"], ["data", "get"]]
+    "arguments",
+    [[], ["fit"], ["tune"], ["evaluate"], ["recommend"], ["similar"], ["explain"], ["demo"], ["data", "get"]],
 )
 def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -74,7 +74,7 @@ def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.Monkey
         assert "[model]" in result.out and "[training]" in result.out, "taken for markup"
     if not arguments:
         commands = [line.split()[0] for line in result.out.split("Commands:")[1].splitlines() if line.startswith("  ")]
-        assert commands[:8] == ["fit", "evaluate", "recommend", "similar", "explain", "report", "demo", "data"], (
+        assert commands[:9] == ["fit", "tune", "evaluate", "recommend", "similar", "explain", "report", "demo", "data"], (
             "no promise of more"
         )
 
@@ -122,20 +122,20 @@ def test_a_stream_that_is_not_utf8_is_served_too(shell: Shell, monkeypatch: pyte
     assert json.loads(shown[1])[0]["items"][0]["title"] == "Amélie \U0001f3b5"
 
 
-def telling(tell: Callable[[Progress], None]) -> Callable[[], Any]:
+def telling(tell: Callable[[Any], None]) -> Callable[[], Any]:
     """In place of the progress bar: `tell` hears of every batch."""
 
     @contextmanager
-    def bar() -> Iterator[Callable[[Progress], None]]:
+    def bar() -> Iterator[Callable[[Any], None]]:
         yield tell
 
     return bar
 
 
-def pressing(at: Callable[[Progress], bool]) -> Callable[[], Any]:
+def pressing(at: Callable[[Any], bool]) -> Callable[[], Any]:
     """In place of the progress bar: Ctrl-C, as the system sends it, at a moment of the training."""
 
-    def press(progress: Progress) -> None:
+    def press(progress: Any) -> None:
         if at(progress):
             signal.raise_signal(signal.SIGINT)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from magnn.tuning.result import Tuned
 
-SHOWN = 4  # trials beside the defaults: the table fits 80 columns
+SHOWN = 3  # trials beside the defaults: the table fits 80 columns
 
 
 @takes_log
@@ -45,7 +45,7 @@ def tune(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same trials.")] = 0,
 ) -> None:
-    """Search better settings than the preset's, on the validation events.
+    """Search better settings, on the validation events.
 
     The first trial is the preset as it is. Given again, the same command goes on from the trials it has.
     """
