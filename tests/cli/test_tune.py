@@ -125,6 +125,8 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no folder for the study": (["--study", "nowhere/s.db"], ["nowhere/s.db", "no folder nowhere"]),
     "a folder": (["-o", "folder.toml"], ["folder.toml", "folder"]),
     "the log as output": (["-o", "events.csv"], ["events.csv", ".toml"]),
+    "the configuration as output": (["-o", "tiny.toml"], ["tiny.toml", "another file"]),
+    "the output as study": (["--study", "s.toml"], ["s.toml", "name of its own"]),
     "no picture": (["--plot", "s.xlsx"], ["s.xlsx", ".png"]),
     "a study that is text": (["--study", "events.csv"], ["events.csv", "not an SQLite file", "--study"]),
     "a study that is a shop": (["--study", "shop.db"], ["shop.db", "no study of magnn", "--study"]),

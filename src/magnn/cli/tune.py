@@ -54,7 +54,7 @@ def tune(
     make_settings(preset, config)  # what can be told before a long read is told
     if study is None:
         study = output.with_suffix(".study.db")
-    _check_files(output, study, plot)
+    _check_files(output, study, plot, config)
     from magnn.cli import console
     from magnn.cli.memory import keep_freed_memory
     from magnn.fitting import check_device
@@ -97,7 +97,7 @@ def _command_line(log: LogOptions) -> str:
     return shlex.join(["magnn", *(log.name if argument == log.events else argument for argument in sys.argv[1:])])
 
 
-def _check_files(output: Path, study: Path, plot: Path | None) -> None:
+def _check_files(output: Path, study: Path, plot: Path | None, config: Path | None) -> None:
     """Raises InputError for what could not be written after the search, or would take the place of something else."""
     if output.suffix != ".toml":
         raise InputError(f"{output}: settings are written as TOML; give -o a name that ends in .toml")
@@ -115,6 +115,10 @@ def _check_files(output: Path, study: Path, plot: Path | None) -> None:
             raise InputError(f"{path}: this is a folder; give the name of a file")
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}; create it, or choose another place")
+        if path is not output and path.absolute() == output.absolute():
+            raise InputError(f"{path}: this is the output already; give each file a name of its own")
+    if config is not None and config.absolute() == output.absolute():
+        raise InputError(f"{output}: the search starts from these settings; write what it finds to another file")
 
 
 def trials_table(tuned: "Tuned") -> "Table":
