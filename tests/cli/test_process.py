@@ -74,9 +74,8 @@ def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.Monkey
         assert "[model]" in result.out and "[training]" in result.out, "taken for markup"
     if not arguments:
         commands = [line.split()[0] for line in result.out.split("Commands:")[1].splitlines() if line.startswith("  ")]
-        assert commands[:9] == ["fit", "tune", "evaluate", "recommend", "similar", "explain", "report", "demo", "data"], (
-            "no promise of more"
-        )
+        promised = ["fit", "tune", "evaluate", "recommend", "similar", "explain", "report", "demo", "data"]
+        assert commands[: len(promised)] == promised, "no promise of more"
 
 
 @pytest.mark.parametrize("options", [["--json"], []], ids=["JSON", "tables"])
