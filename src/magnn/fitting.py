@@ -60,11 +60,12 @@ def fit(
         The recommender. After Ctrl-C, the best one so far, with `completed` False.
 
     Raises:
-        InputError: unusable settings, no such device, or checkpoints of another run.
+        InputError: unusable settings, no such device, a seed below 0, or checkpoints of another run.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
     check_device(device)
+    check_seed(seed)
     history, held_out = split.train, split.valid
     selecting = bool(((held_out.lengths > 0) & (history.lengths > 0)).any())
     if checkpoints is not None and not resume:
@@ -97,6 +98,12 @@ def check_device(device: str) -> None:
         raise InputError(f"cannot train on {device!r}; choose cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("cannot train on cuda: this PyTorch finds no GPU; install its CUDA build, or train on the cpu")
+
+
+def check_seed(seed: int) -> None:
+    """Raises InputError unless random numbers can start from `seed`."""
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, not {seed}")
 
 
 PHASES = ("select", "refit", "train")

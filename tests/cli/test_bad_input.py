@@ -77,6 +77,7 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     "no such preset": ("e.csv", GOOD, ["--preset", "bets"], ["'bets'", "paper"]),
     "no such split": ("e.csv", GOOD, ["--split", "random"], ["random", "leave-one-out"]),
     "epochs of 0": ("e.csv", GOOD, ["--epochs", "0"], ["training.epochs = 0"]),
+    "seed below 0": ("e.csv", GOOD, ["--seed", "-1"], ["seed must be 0 or more, not -1"]),
     "config not there": ("e.csv", GOOD, ["--config", "no.toml"], ["no.toml"]),
     "item table not there": ("e.csv", GOOD, ["--items", "no.csv"], ["no.csv", "no such file"]),
     "unknown option": ("e.csv", GOOD, ["--sede", "1"], ["--sede"]),

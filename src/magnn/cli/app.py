@@ -43,7 +43,8 @@ def fit(
     preset: Preset = None,
     device: Device = DeviceName.cpu,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training].")
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training], [graph]."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Epochs at most; early stopping may end before.")

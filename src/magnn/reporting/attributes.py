@@ -153,9 +153,7 @@ def gathered(
         everywhere_A = np.asarray(has_NA.T @ among_N.astype(np.int64))
         expected_AM = everywhere_A[:, None] * size_M / max(total, 1)
         p_AM = np.ones(inside_AM.shape)
-        more = np.nonzero(
-            inside_AM > expected_AM
-        )  # for the others it is far from .05, and takes long where there are many
+        more = np.nonzero(inside_AM > expected_AM)  # for the others p is far from .05, and takes long to compute
         p_AM[more] = hypergeom.sf(inside_AM[more] - 1, total, everywhere_A[more[0]], size_M[more[1]])
         counted.append((inside_AM, everywhere_A, p_AM))
     adjusted = holm(np.concatenate([p_AM.ravel() for _, _, p_AM in counted] or [np.zeros(0)]))

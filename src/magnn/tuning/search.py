@@ -20,7 +20,7 @@ from magnn import __version__
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
-from magnn.fitting import check_device, fit
+from magnn.fitting import check_device, check_seed, fit
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.settings import Settings, make_settings, named_in
 from magnn.training.trainer import Progress
@@ -90,6 +90,7 @@ def tune(
     """
     base = make_settings(preset, config)
     check_device(device)
+    check_seed(seed)
     check_budget(minutes, trials)
     train, valid = split.train, split.valid
     if not ((train.lengths > 0) & (valid.lengths > 0)).any():
