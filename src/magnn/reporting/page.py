@@ -5,12 +5,12 @@ isolates the direction of each title; the only markup that is passed through is 
 """
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
-from magnn import __version__
 from magnn.data.interactions import Interactions
 from magnn.errors import InputError
 from magnn.evaluation import MODEL, Report
@@ -89,7 +89,7 @@ def render(found: Findings) -> str:
         pictures=pictures,
         model=MODEL,
         few=FEW,
-        version=__version__,
+        version=version("magnn"),
         now=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import NormalDist
 
-from magnn import __version__
 from magnn.settings import Settings, to_toml
 from magnn.storage import atomic_file
 from magnn.tuning.space import Params
@@ -69,7 +69,7 @@ class Tuned:
         states = Counter(trial.state for trial in self.trials)
         default = "failed" if self.default is None else f"{self.default.value:.4f}"
         about = (
-            f"magnn {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            f"magnn {version('magnn')}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             *heading,
             f"validation {METRIC} {self.value:.4f} (defaults: {default}), fitted on the training events, in trial "
             f"{self.best.number} of {len(self.trials)}: " + ", ".join(f"{n} {state}" for state, n in states.items()),

@@ -10,13 +10,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magnn import __version__
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
@@ -114,7 +114,7 @@ def tune(
         "settings": base.model_dump_json(),
         "seed": str(seed),
         "search space": repr(space.ranges),
-        "version of magnn": __version__,
+        "version of magnn": version("magnn"),
     }
     with open_study(study, space, seed, made_from) as found:
         search = _Search(split, space, seed, device, found, minutes * 60, progress)
