@@ -55,10 +55,7 @@ class Trial:
 
 
 class Study:
-    """Trials told and to be tried; what is told is on disk when a call returns.
-
-    `current` is the number of the trial asked for last.
-    """
+    """Trials told and to be tried; what is told is on disk when a call returns."""
 
     def __init__(self, path: Path | None, study: "optuna.Study", space: Space, seed: int) -> None:
         self._path, self._study, self._space, self._seed = path, study, space, seed
