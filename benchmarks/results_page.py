@@ -14,8 +14,9 @@ from benchmarks.paper.experiments import PROTOCOL as PAPER
 from benchmarks.peers.comparison import BEST, COMPARISONS, MAGNN, NAMES, OURS, final_specs
 from benchmarks.results_pictures import plot_seeds, plot_sizes, plot_time
 from benchmarks.runs import KS, Run, Spec, StaleRunError, load, ours, users_of
-from benchmarks.significance import TEST, holm, paired_p
+from benchmarks.significance import TEST, paired_p
 from magnn.data.split import Protocol
+from magnn.reporting.attributes import holm
 
 PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "results"
@@ -150,7 +151,7 @@ def _ablation(page: Page) -> None:
         return
     page.add("## Ablation: Amazon CDs", "S: short term; H: long term with memory. Full: gated, and co-occurrence.")
     tests = {name: _p(runs, full, "recall@10") for name, runs in groups.items() if name != "full"}
-    corrected = dict(zip(tests, holm(list(tests.values())), strict=True))
+    corrected = dict(zip(tests, holm(np.array(list(tests.values()))).tolist(), strict=True))
     page.table(
         (
             "",
@@ -249,7 +250,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         raw = {(run.spec.system, m): _p([run], [reference], m) for run in others for m in COMPARED}
         for metric in COMPARED:
             names = [run.spec.system for run in others]
-            adjusted = holm([raw[name, metric] for name in names])
+            adjusted = holm(np.array([raw[name, metric] for name in names])).tolist()
             p_values |= {(name, metric): p for name, p in zip(names, adjusted, strict=True)}
     page.table(
         (

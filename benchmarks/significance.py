@@ -3,12 +3,10 @@
 The test is the paired sign-flip permutation test on the mean difference over users (Fisher, 1935; for ranking, Smucker et
 al., CIKM 2007): if there is no difference, each user's difference is as likely to have the other sign. Unlike Wilcoxon's,
 it asks about the mean that tables show, and users whom both serve alike (most of them, in sparse logs) do no harm. With
-several baselines, p-values are corrected after Holm (1979).
+several baselines, p-values are corrected after Holm (1979; `magnn.reporting.attributes.holm`).
 
 Shapes: U = users.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,18 +42,3 @@ def paired_p(a_U: NDArray[np.float64], b_U: NDArray[np.float64], seed: int = 0) 
         totals = difference.sum() - 2 * (negative.astype(np.float32) @ difference)
         extreme += int((np.abs(totals) >= observed).sum())
     return extreme / 2**n if exact else (extreme + 1) / (DRAWS + 1)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given: the i-th smallest of n times n - i + 1, never falling.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    n = len(p_values)
-    adjusted, highest = [0.0] * n, 0.0
-    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
-        highest = max(highest, min(1.0, (n - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, permutation_test, ttest_rel
 
 from benchmarks import significance
-from benchmarks.significance import holm, paired_p
+from benchmarks.significance import paired_p
 
 Array = NDArray[np.float64]
 
@@ -44,14 +44,3 @@ def test_only_signs_count_where_differences_are_alike() -> None:
 def test_p_is_never_zero_and_one_where_nothing_differs() -> None:
     assert paired_p(np.ones(200), np.zeros(200)) == 1 / (significance.DRAWS + 1)
     assert paired_p(np.ones(200), np.ones(200)) == 1.0
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
-    """An adjusted value is the largest Bonferroni value over all sets of hypotheses that hold this one."""
-    n = len(p_values)
-    for i, adjusted in enumerate(holm(p_values)):
-        sets = [[j for j in range(n) if mask >> j & 1] for mask in range(1, 2**n) if mask >> i & 1]
-        closed = max(min(1.0, len(s) * min(p_values[j] for j in s)) for s in sets)
-        assert adjusted == pytest.approx(closed)

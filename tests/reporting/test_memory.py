@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import magnn
-from benchmarks import significance
 from magnn.data.synthetic import GENRES
 from magnn.model.addends import addends
 from magnn.model.magnn import MAGNN
@@ -140,16 +141,22 @@ def test_gathered_is_fishers_test_with_holms_correction() -> None:
                     for i in range(inside, min(n, everywhere) + 1)
                 )
                 expected[m, value] = ways / math.comb(total, n)
-    adjusted = dict(zip(expected, significance.holm(list(expected.values())), strict=True))
+    adjusted = dict(zip(expected, holm(np.array(list(expected.values()))), strict=True))
     wanted = {key: p for key, p in adjusted.items() if p < 0.05}
     assert (0, "a") in wanted
     found = {(m, g.value): g.p for m, group in enumerate(gathered(columns, member, among)) for g in group}
     assert found == pytest.approx(wanted)
 
 
-def test_holm_is_that_of_the_benchmarks() -> None:
-    p = np.random.default_rng(0).random(30) ** 3
-    assert holm(p).tolist() == pytest.approx(significance.holm(p.tolist()))
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_the_closed_test_of_bonferroni(p_values: list[float]) -> None:
+    """An adjusted value is the largest Bonferroni value over all sets of hypotheses that hold this one."""
+    n = len(p_values)
+    for i, adjusted in enumerate(holm(np.array(p_values))):
+        sets = [[j for j in range(n) if mask >> j & 1] for mask in range(1, 2**n) if mask >> i & 1]
+        closed = max(min(1.0, len(s) * min(p_values[j] for j in s)) for s in sets)
+        assert adjusted == pytest.approx(closed)
     assert len(holm(np.zeros(0))) == 0
 
 

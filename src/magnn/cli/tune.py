@@ -57,11 +57,12 @@ def tune(
     _check_files(output, study, plot, config)
     from magnn.cli import console
     from magnn.cli.memory import keep_freed_memory
-    from magnn.fitting import check_device
+    from magnn.fitting import check_device, check_seed
     from magnn.tuning import search
     from magnn.tuning.study import check_study
 
     check_device(device.value)
+    check_seed(seed)
     search.check_budget(minutes, trials)
     check_study(study)
     parts = log.read()
