@@ -260,7 +260,14 @@ def test_a_broken_manifest_is_an_artifact_error(saved_model: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("found", "remedy"), [(2, "fit it again"), (4, "upgrade"), ("3", "upgrade"), (None, "upgrade"), (1.5, "upgrade")]
+    ("found", "remedy"),
+    [
+        (artifact.FORMAT_VERSION - 1, "fit it again"),
+        (99, "upgrade"),
+        ("3", "upgrade"),
+        (None, "upgrade"),
+        (1.5, "upgrade"),
+    ],
 )
 def test_only_the_present_format_is_read(saved_model: Path, tmp_path: Path, found: Any, remedy: str) -> None:
     """All else in the model is sound: the version alone decides."""

@@ -180,7 +180,7 @@ def other_weights(rec: magnn.Recommender) -> magnn.Recommender:
     model = MAGNN(rec.model.config, rec.model.n_users, rec.model.n_items)
     model.load_state_dict(rec.model.state_dict())
     with torch.no_grad():
-        model.embeddings.output_ND[3, 0] += 0.1
+        model.embeddings.output[3, 0] += 0.1
     return replace(rec, model=model.eval())
 
 

@@ -168,11 +168,22 @@ def test_what_is_special_is_said() -> None:
     assert set(shown.parts) == set(PARTS)
 
 
-def test_a_user_without_history_has_only_taste_and_popularity() -> None:
+@pytest.mark.parametrize(
+    ("taste", "neighbours", "speaks"),
+    [
+        (True, 10, "only general taste and popularity"),
+        (True, 0, "only general taste"),
+        (False, 10, "only popularity"),
+        (False, 0, "nothing"),
+    ],
+)
+def test_without_history_only_taste_and_popularity_speak(taste: bool, neighbours: int, speaks: str) -> None:
     log = pl.DataFrame({"user": [*"aaab"], "item": [*"xyzx"]})
-    rec = magnn.fit(magnn.split(magnn.read_events(log), "none"), config={"model": SMALL_MODEL}, epochs=1)
+    settings = {"model": SMALL_MODEL | {"taste": taste}, "graph": {"neighbours": neighbours}}
+    rec = magnn.fit(magnn.split(magnn.read_events(log), "none"), config=settings, epochs=1)
     found = rec.explain("b", "y", without=["x"])
     assert found.by_item == []
     assert found.read == []
-    assert "no history" in found.in_words()
+    assert f"There is no history, so {speaks} can speak." in found.in_words()
     assert found.score == pytest.approx(found.parts["taste"] + found.parts["popularity"])
+    assert (found.parts["taste"] != 0) == taste

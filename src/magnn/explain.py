@@ -264,8 +264,8 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
-        what = "general taste speaks" if fitted.graph_part is None else "general taste and popularity speak"
-        notes.append(f"There is no history, so only {what}.")
+        speaks = " and ".join(["general taste"] * config.taste + ["popularity"] * (fitted.graph_part is not None))
+        notes.append(f"There is no history, so {'only ' + speaks if speaks else 'nothing'} can speak.")
     vector = items_ND[item].double()
 
     def parts(of: int) -> dict[str, float]:

@@ -42,6 +42,16 @@ def position(age: int, dim: int) -> Array:
     return code
 
 
+def window_mean(w: Mapping[str, Array], part: str, vectors: list[Array]) -> Any:
+    """Plain, or with a softmax in each dimension over the ages that the window has, the last vector being the latest."""
+    logits = w.get(f"{part}.mean.recency_LD")
+    if logits is None:
+        return np.mean(vectors, axis=0)
+    recent = logits[-len(vectors) :]
+    shares = np.stack([softmax(recent[:, d]) for d in range(recent.shape[1])], axis=1)
+    return (shares * np.array(vectors)).sum(axis=0)
+
+
 def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int | None, history: list[int]) -> Array:
     """v_u for one user (None: unknown) with a history, oldest first."""
     w: dict[str, Any] = {name: np.asarray(value, np.float64) for name, value in weights.items()}
@@ -54,7 +64,7 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
     s: Any = np.zeros(d)
     if config.short_term and recent:
         W1 = w["short_term.project.weight"]
-        s = np.mean([np.tanh(W1 @ np.concatenate([A[i] @ E, E[i]])) for i in recent], axis=0)
+        s = window_mean(w, "short_term", [np.tanh(W1 @ np.concatenate([A[i] @ E, E[i]])) for i in recent])
 
     z: Any
     o: Any
@@ -89,7 +99,7 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
 
     r: Any = np.zeros(d)
     if config.cooccurrence and recent:
-        r = np.mean([w["cooccurrence.relate.weight"] @ E[i] for i in recent], axis=0)
+        r = w["cooccurrence.relate.weight"] @ window_mean(w, "cooccurrence", [E[i] for i in recent])
 
     v: Any = p + c + r
     if config.cosine:

@@ -24,8 +24,11 @@ SWITCHES = [
         "fusion": fusion,
         "cooccurrence": cooccurrence,
         "cosine": cosine,
+        "recency": recency,
+        "tied": tied,
     }
     for taste, short, long, cooccurrence, cosine in itertools.product([True, False], repeat=5)
+    for recency, tied in ([(False, False), (True, True)] if cosine else [(False, False), (True, False), (False, True)])
     for fusion in (["gate", "concat", "gru"] if short and long else ["gate"])
     if taste or short or long or cooccurrence
 ]
@@ -82,10 +85,10 @@ def test_every_parameter_learns(switches: dict[str, bool]) -> None:
     (queries * torch.randn_like(queries) @ model.items.T).square().sum().backward()
     unused = set()
     if not (config.short_term or config.long_term or config.cooccurrence):
-        unused = {"embeddings.input_D.weight"}
+        unused = set() if config.tied else {"embeddings.input_D.weight"}
     if not config.taste:
-        # Nothing but the taste itself is read from the users, so what listens to it hears zeros.
-        unused = {"embeddings.users_D.weight", "history_query.from_taste.weight", "fusion.from_taste.weight"}
+        # What listens to the taste hears zeros.
+        unused = {"history_query.from_taste.weight", "fusion.from_taste.weight"}
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and parameter.grad.abs().max() > 0
         assert reached != (name in unused), f"{name} gets {'a' if reached else 'no'} gradient"
@@ -156,7 +159,7 @@ def test_gradient_of_the_states_is_the_numerical_one() -> None:
     torch.manual_seed(0)
     graph = ItemGraph(item_graph(histories_of([[0, 1, 2, 0, 3], [3, 1]], 5), steps=3))
     embedding = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
-    short_term = ShortTerm(3).double()
+    short_term = ShortTerm(3, window=3).double()
 
     def states(input_ND: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return short_term.states(graph, input_ND)

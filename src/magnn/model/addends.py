@@ -50,18 +50,17 @@ def addends(model: MAGNN, users_B: Tensor, history_BW: Tensor, focus: float = 0.
     parts = model.parts_as_they_are(users_B, history_BW, focus)
     history_BH, recent_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
     input_ND = model.embeddings.input_D.weight
-    real_BL = recent_BL != padding
-    weight_BL1 = (real_BL / real_BL.sum(dim=1, keepdim=True).clamp(min=1)).unsqueeze(2)
     n = len(users_B)
 
     cooccurrence_BLD = input_ND.new_zeros(*recent_BL.shape, config.dim)
     if config.cooccurrence:
-        cooccurrence_BLD = model.cooccurrence.relate(input_ND[recent_BL] * weight_BL1)
+        together = model.cooccurrence
+        cooccurrence_BLD = together.relate(input_ND[recent_BL] * together.mean.shares(recent_BL, padding))
     short_BLD: Tensor | None = torch.zeros_like(cooccurrence_BLD)
     memory_BMD = input_ND.new_zeros(n, 0, config.dim)
     read_BM, attention_BAH = input_ND.new_zeros(n, 0), input_ND.new_zeros(n, 0, config.long_window)
     if config.short_term:
-        short_BLD = model.item_states_ND[recent_BL] * weight_BL1
+        short_BLD = model.item_states_ND[recent_BL] * model.short_term.mean.shares(recent_BL, padding)
     if config.long_term:
         attention_BAH = model.history_query.attention(input_ND, history_BH, parts.taste)
         query_BD = model.history_query(input_ND, history_BH, parts.taste)

@@ -68,9 +68,9 @@ class MAGNN(nn.Module):
         super().__init__()
         self.config, self.n_users, self.n_items, self.graph = config, n_users, n_items, graph
         dim = config.dim
-        self.embeddings = Embeddings(n_users, n_items, dim, config.init_std)
+        self.embeddings = Embeddings(n_users, n_items, dim, config.init_std, taste=config.taste, tied=config.tied)
         if config.short_term:
-            self.short_term = ShortTerm(dim)
+            self.short_term = ShortTerm(dim, config.short_window, config.recency)
             self.register_buffer("item_states_ND", torch.zeros(n_items + 1, dim))
         if config.long_term:
             self.history_query = HistoryQuery(
@@ -82,7 +82,7 @@ class MAGNN(nn.Module):
         elif config.short_term:
             self.personal = PersonalShortTerm(dim)
         if config.cooccurrence:
-            self.cooccurrence = Cooccurrence(dim, config.short_window)
+            self.cooccurrence = Cooccurrence(dim, config.short_window, config.recency)
 
     def freeze(self) -> "MAGNN":
         """Evaluation mode, with the item states of the present weights computed once."""
@@ -115,11 +115,12 @@ class MAGNN(nn.Module):
     def parts_as_they_are(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """`parts` before a cosine score brings them to its length."""
         config = self.config
-        users_D, input_ND = self.embeddings.users_D.weight, self.embeddings.input_D.weight
+        input_ND = self.embeddings.input_D.weight
         history_BH, history_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
         nothing = input_ND.new_zeros(len(users_B), config.dim)
 
-        taste_BD = gather(users_D, users_B, self.n_users) if config.taste else nothing
+        users_D = self.embeddings.users_D
+        taste_BD = nothing if users_D is None else gather(users_D.weight, users_B, self.n_users)
         short_BD = long_BD = memory_BD = cooccurrence_BD = nothing
         gate_BD: Tensor | None = None
         if config.short_term:
@@ -145,11 +146,16 @@ class MAGNN(nn.Module):
 
     def items_of(self, numbers_X: Tensor) -> Tensor:
         """Rows of `items`, (X, D), for training on some of them."""
-        rows_XD = gather(self.embeddings.output_ND, numbers_X)
+        rows_XD = gather(self.embeddings.output, numbers_X)
         return nn.functional.normalize(rows_XD, dim=1) if self.config.cosine else rows_XD
 
     @property
     def items(self) -> Tensor:
         """Q, (N, D): what query vectors are scored against; rows of unit length for cosine scores."""
-        output_ND = self.embeddings.output_ND
-        return nn.functional.normalize(output_ND, dim=1) if self.config.cosine else output_ND
+        items_ND = self.embeddings.output
+        return nn.functional.normalize(items_ND, dim=1) if self.config.cosine else items_ND
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embeddings.input_D.weight.device

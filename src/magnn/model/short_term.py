@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.kernels import mean_rows, tanh_
+from magnn.model.kernels import tanh_
+from magnn.model.window_mean import WindowMean
 
 
 class ItemGraph:
@@ -77,8 +78,9 @@ class _States(torch.autograd.Function):
 class ShortTerm(nn.Module):
     """h_i = tanh(W1 [sum_k A_ik e_k ; e_i]) per item; s = mean of h_i over the items of L."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, window: int, recency: bool = False) -> None:
         super().__init__()
+        self.mean = WindowMean(dim, window, recency)
         self.project = nn.Linear(2 * dim, dim, bias=False)
         identity_(self.project.weight)
 
@@ -87,7 +89,7 @@ class ShortTerm(nn.Module):
         states_ND: Tensor = _States.apply(input_ND, self.project.weight, *graph.like(input_ND))  # type: ignore[no-untyped-call]
         return states_ND
 
-    @staticmethod
-    def forward(states_ND: Tensor, recent_BL: Tensor) -> Tensor:
+    def forward(self, states_ND: Tensor, recent_BL: Tensor) -> Tensor:
         """s, (B, D), from the `states` and the items of L, padded with N."""
-        return mean_rows(states_ND, recent_BL)
+        short_BD: Tensor = self.mean(states_ND, recent_BL)
+        return short_BD

@@ -30,7 +30,7 @@ def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories, focus: 
         focus: added to the gate.
     """
     windows = query_windows(histories, model.config.short_window, model.config.long_window)
-    device = model.embeddings.output_ND.device
+    device = model.device
     vectors_UD = torch.empty(len(users), model.config.dim)
     for first in range(0, len(users), CHUNK):
         rows = np.arange(first, min(first + CHUNK, len(users)))

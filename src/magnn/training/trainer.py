@@ -187,7 +187,7 @@ def batch_loss(
     model: MAGNN, batch: Batch, negatives_BX: np.ndarray[tuple[int, int], np.dtype[np.int64]], config: TrainingConfig
 ) -> Tensor:
     """BPR summed over one batch; `negatives_BX` are `config.negatives` for each target."""
-    device = model.embeddings.output_ND.device
+    device = model.device
     users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
     negatives_BTS = torch.from_numpy(negatives_BX).to(device).view(*targets_BT.shape, config.negatives)
     return bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
@@ -201,7 +201,7 @@ def batch_softmax(
     What a user has touched, earlier or later, does not compete with the user's targets.
     """
     n_items, n_drawn = histories.n_items, min(config.candidates, histories.n_items)
-    device = model.embeddings.output_ND.device
+    device = model.device
     drawn_C = np.sort(rng.choice(n_items, n_drawn, replace=False)) if n_drawn < n_items else np.arange(n_items)
     column_N = np.full(n_items, -1)
     column_N[drawn_C] = np.arange(n_drawn)
