@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from magnn.model.kernels import dots, gather, mean_rows, tanh_
+from magnn.model.kernels import dots, gather, mean_rows, tanh_, weighted_rows
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 5))
 DTYPES = [torch.float32, torch.float64]
@@ -73,6 +73,21 @@ def test_mean_rows(shape: tuple[int, int], samples: int, width: int, seed: int) 
     _same(lambda rows: mean_rows(rows, index), lambda rows: _plain_means(rows, index), (table,))
     with torch.no_grad():
         torch.testing.assert_close(mean_rows(table, index), _plain_means(table.double(), index).float())
+
+
+@settings(deadline=None)
+@given(shape=shapes, samples=st.integers(1, 5), width=st.integers(1, 4), seed=st.integers(0, 99))
+def test_weighted_rows(shape: tuple[int, int], samples: int, width: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    padding = shape[0]
+    table = torch.randn(padding + 1, shape[1])
+    table[padding] = 0
+    index = torch.randint(0, padding + 1, (samples, width))
+
+    def plainly(rows: Tensor, weight: Tensor) -> Tensor:
+        return (nn.functional.embedding(index, rows, padding_idx=padding) * weight).sum(dim=1)
+
+    _same(lambda *inputs: weighted_rows(inputs[0], index, inputs[1]), plainly, (table, torch.randn(width, shape[1])))
 
 
 def _plain_dots(query: Tensor, table: Tensor, index: Tensor) -> Tensor:

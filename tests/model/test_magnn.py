@@ -167,6 +167,30 @@ def test_gradient_of_the_states_is_the_numerical_one() -> None:
     assert torch.autograd.gradcheck(states, (embedding, short_term.project.weight))
 
 
+@pytest.mark.parametrize("recency", [False, True])
+def test_states_of_the_items_in_the_windows_are_enough(recency: bool) -> None:
+    """Of a catalogue much larger than the windows: the same short term and the same gradients as from all states."""
+    n_items, dim = 40, 3
+    rng = np.random.default_rng(0)
+    graph = ItemGraph(item_graph(histories_of(rng.integers(n_items, size=(9, 12)).tolist(), n_items), steps=3))
+    recent_BL = torch.tensor([[40, 40, 40], [40, 7, 3], [3, 9, 3], [39, 0, 7]])
+    wanted = torch.randn(len(recent_BL), dim).double()
+    found = []
+    for some in (True, False):
+        torch.manual_seed(1)
+        short_term = ShortTerm(dim, window=3, recency=recency).double()
+        table = torch.randn(n_items + 1, dim, dtype=torch.float64).index_fill(0, torch.tensor([n_items]), 0)
+        table.requires_grad_()
+        if some:
+            short_BD = short_term.learning(graph, table, recent_BL)
+        else:
+            short_BD = short_term(short_term.states(graph, table), recent_BL)
+        (short_BD * wanted).sum().backward()  # type: ignore[no-untyped-call]
+        found.append([short_BD.detach(), table.grad, *(parameter.grad for parameter in short_term.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_dropout_only_in_training() -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4, "dropout": 0.5})
     model = build(config, [[0, 1, 2, 3, 4]], 5)

@@ -107,7 +107,7 @@ class _Dots(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         query_BD, table_ND, index_BX = ctx.saved_tensors
         by_sample_BN = _sparse(index_BX, gradients[0], len(table_ND))
-        return by_sample_BN @ table_ND, _transposed(by_sample_BN) @ query_BD, None
+        return by_sample_BN @ table_ND, transposed(by_sample_BN) @ query_BD, None
 
 
 def mean_rows(table_ND: Tensor, index_BX: Tensor) -> Tensor:
@@ -140,7 +140,46 @@ class _WeightedRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _transposed(ctx.weight_BN) @ gradients[0], None, None
+        return transposed(ctx.weight_BN) @ gradients[0], None, None
+
+
+def weighted_rows(table_ND: Tensor, index_BX: Tensor, weight_XD: Tensor) -> Tensor:
+    """For each sample, sum over its places x of row `index_BX` times `weight_XD`, number by number, (B, D).
+
+    Args:
+        table_ND: (N, D); the last row, zero, is padding and gets no gradient.
+        index_BX: int64, (B, X).
+        weight_XD: (X, D).
+
+    Example:
+        >>> table = torch.tensor([[1.0], [2.0], [0.0]])
+        >>> weighted_rows(table, torch.tensor([[2, 0], [0, 1]]), torch.tensor([[10.0], [1.0]]))
+        tensor([[ 1.],
+                [12.]])
+    """
+    sums: Tensor = _PlaceWeightedRows.apply(table_ND, index_BX, weight_XD)  # type: ignore[no-untyped-call]
+    return sums
+
+
+class _PlaceWeightedRows(torch.autograd.Function):
+    """Place by place: the rows of one fit the cache, those of all do not."""
+
+    @staticmethod
+    def forward(ctx: Any, table_ND: Tensor, index_BX: Tensor, weight_XD: Tensor) -> Tensor:
+        ctx.save_for_backward(table_ND, index_BX, weight_XD)
+        sums_BD = table_ND.new_zeros(len(index_BX), table_ND.shape[1])
+        for index_B, weight_D in zip(index_BX.T, weight_XD, strict=True):
+            sums_BD.addcmul_(table_ND.index_select(0, index_B), weight_D)
+        return sums_BD
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
+        table_ND, index_BX, weight_XD = ctx.saved_tensors
+        gradient_BD = gradients[0]
+        to_rows_BXD, to_weight_XD = gradient_BD.unsqueeze(1) * weight_XD, torch.empty_like(weight_XD)
+        for index_B, to_weight_D in zip(index_BX.T, to_weight_XD, strict=True):
+            torch.sum(table_ND.index_select(0, index_B).mul_(gradient_BD), dim=0, out=to_weight_D)
+        return sum_rows(to_rows_BXD, index_BX, len(table_ND), len(table_ND) - 1), None, to_weight_XD
 
 
 def _sparse(index_BX: Tensor, values_BX: Tensor, width: int) -> Tensor:
@@ -149,7 +188,14 @@ def _sparse(index_BX: Tensor, values_BX: Tensor, width: int) -> Tensor:
     return _csr(torch.arange(n + 1, dtype=torch.int32) * each, index_BX.flatten(), values_BX.flatten(), (n, width))
 
 
-def _transposed(matrix: Tensor) -> Tensor:
+def from_scipy(matrix: sp.csr_array) -> Tensor:
+    """The same matrix as a sparse tensor, in the same memory where its indices have 32 bits."""
+    crow, column, values = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+    return _csr(crow, column, values, (matrix.shape[0], matrix.shape[1]))
+
+
+def transposed(matrix: Tensor) -> Tensor:
+    """Of a sparse matrix in rows (CSR), in rows; on the CPU."""
     height, width = matrix.shape
     parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
     flipped = sp.csr_array(parts, shape=(height, width)).tocsc()

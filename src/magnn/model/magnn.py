@@ -88,12 +88,8 @@ class MAGNN(nn.Module):
         """Evaluation mode, with the item states of the present weights computed once."""
         if self.config.short_term and self.graph is not None:
             with torch.no_grad():
-                self.item_states_ND.copy_(self._states())
+                self.item_states_ND.copy_(self.short_term.states(self.graph, self.embeddings.input_D.weight))
         return self.eval()
-
-    def _states(self) -> Tensor:
-        assert self.graph is not None, "only a model with its item graph can be trained"
-        return self.short_term.states(self.graph, self.embeddings.input_D.weight)
 
     def parts(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """What the query vector is made of.
@@ -124,8 +120,11 @@ class MAGNN(nn.Module):
         short_BD = long_BD = memory_BD = cooccurrence_BD = nothing
         gate_BD: Tensor | None = None
         if config.short_term:
-            states_ND = self._states() if self.training else self.item_states_ND
-            short_BD = self.short_term(states_ND, history_BL)
+            if self.training:
+                assert self.graph is not None, "only a model with its item graph can be trained"
+                short_BD = self.short_term.learning(self.graph, input_ND, history_BL)
+            else:
+                short_BD = self.short_term(self.item_states_ND, history_BL)
         if config.long_term:
             has_long_B = (history_BH != self.n_items).any(dim=1)
             long_BD = self.history_query(input_ND, history_BH, taste_BD)

@@ -2,10 +2,9 @@
 
 Source: Ma et al., AAAI 2020, section "Short-term interest modeling", equations for h_i and the mean over L.
 
-Shapes: B = batch, L = short window, D = embedding size, N = items.
+Shapes: B = batch, L = short window, D = embedding size, N = items, S = states.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.kernels import tanh_
+from magnn.model.kernels import from_scipy, tanh_, transposed
 from magnn.model.window_mean import WindowMean
 
 
@@ -28,15 +27,13 @@ class ItemGraph:
         """`counts`: W, (N, N) symmetric, non-negative, from `magnn.data.graph.item_graph`."""
         size = counts.shape[0] + 1
         degree_N = np.append(np.asarray(counts.sum(axis=1)).ravel(), 0)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # only the product is used
-            self.counts_NN = torch.sparse_csr_tensor(
-                torch.from_numpy(np.append(counts.indptr, counts.indptr[-1]).astype(np.int32)),
-                torch.from_numpy(counts.indices.astype(np.int32)),
-                torch.from_numpy(counts.data.astype(np.float32)),
-                size=(size, size),
-                check_invariants=False,
-            )
+        parts = (
+            counts.data.astype(np.float32),
+            counts.indices.astype(np.int32),
+            np.append(counts.indptr, counts.indptr[-1]).astype(np.int32),
+        )
+        self.plain_counts_NN = sp.csr_array(parts, shape=(size, size))  # in the same memory
+        self.counts_NN = from_scipy(self.plain_counts_NN)
         # An item without neighbours keeps a zero row: it is smoothed with nothing.
         self.inverse_degree_N1 = torch.from_numpy((1 / np.maximum(degree_N, 1)).astype(np.float32)).unsqueeze(1)
 
@@ -47,32 +44,50 @@ class ItemGraph:
             self.inverse_degree_N1 = self.inverse_degree_N1.to(embedding_ND)
         return self.counts_NN, self.inverse_degree_N1
 
+    def rows(self, items_X: Tensor, embedding_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of W and of D^-1, in the type of `embedding_ND`; on the CPU."""
+        counts_XN = from_scipy(self.plain_counts_NN[items_X.numpy()]).to(embedding_ND.dtype)
+        return counts_XN, self.inverse_degree_N1[items_X].to(embedding_ND.dtype)
+
 
 class _States(torch.autograd.Function):
-    """tanh(W1 [A E ; E]) with its backward pass written out, W1 = [W1a W1b].
+    """tanh(W1 [A E ; E]) with its backward pass written out, W1 = [W1a W1b]; of all items, or of some.
 
     W is its own transpose, so that the backward pass of the product with A needs no second matrix; PyTorch's would
     transpose it at every step. And W1 [a ; e] = W1a a + W1b e: nothing is put side by side.
     """
 
     @staticmethod
-    def forward(ctx: Any, input_ND: Tensor, project_DX: Tensor, counts_NN: Tensor, inverse_degree_N1: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        input_ND: Tensor,
+        project_DX: Tensor,
+        counts_SN: Tensor,
+        inverse_degree_S1: Tensor,
+        items_S: Tensor | None,
+    ) -> Tensor:
         for_neighbours, for_itself = project_DX.chunk(2, dim=1)
-        smoothed_ND = (counts_NN @ input_ND).mul_(inverse_degree_N1)
-        states_ND = torch.addmm(smoothed_ND @ for_neighbours.T, input_ND, for_itself.T)
-        states_ND = tanh_(states_ND)
-        ctx.save_for_backward(input_ND, project_DX, smoothed_ND, states_ND)
-        ctx.counts_NN, ctx.inverse_degree_N1 = counts_NN, inverse_degree_N1
-        return states_ND
+        own_SD = input_ND if items_S is None else input_ND.index_select(0, items_S)
+        smoothed_SD = (counts_SN @ input_ND).mul_(inverse_degree_S1)
+        states_SD = torch.addmm(smoothed_SD @ for_neighbours.T, own_SD, for_itself.T)
+        states_SD = tanh_(states_SD)
+        ctx.save_for_backward(own_SD, project_DX, smoothed_SD, states_SD)
+        ctx.counts_SN, ctx.inverse_degree_S1, ctx.items_S = counts_SN, inverse_degree_S1, items_S
+        return states_SD
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        input_ND, project_DX, smoothed_ND, states_ND = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        own_SD, project_DX, smoothed_SD, states_SD = ctx.saved_tensors
         for_neighbours, for_itself = project_DX.chunk(2, dim=1)
-        inner_ND = torch.ops.aten.tanh_backward(gradients[0], states_ND)
-        to_project_DX = torch.cat([inner_ND.T @ smoothed_ND, inner_ND.T @ input_ND], dim=1)
-        to_neighbours_ND = (inner_ND @ for_neighbours).mul_(ctx.inverse_degree_N1)
-        return torch.addmm(inner_ND @ for_itself, ctx.counts_NN, to_neighbours_ND), to_project_DX, None, None
+        inner_SD = torch.ops.aten.tanh_backward(gradients[0], states_SD)
+        to_project_DX = torch.cat([inner_SD.T @ smoothed_SD, inner_SD.T @ own_SD], dim=1)
+        to_neighbours_SD = (inner_SD @ for_neighbours).mul_(ctx.inverse_degree_S1)
+        if ctx.items_S is None:
+            to_input_ND = torch.addmm(inner_SD @ for_itself, ctx.counts_SN, to_neighbours_SD)
+        else:
+            to_input_ND = transposed(ctx.counts_SN) @ to_neighbours_SD
+            to_input_ND.index_add_(0, ctx.items_S, inner_SD @ for_itself)
+        return to_input_ND, to_project_DX, None, None, None
 
 
 class ShortTerm(nn.Module):
@@ -86,10 +101,27 @@ class ShortTerm(nn.Module):
 
     def states(self, graph: ItemGraph, input_ND: Tensor) -> Tensor:
         """h of every item, (N + 1, D): it depends on the item alone. The last row, padding, is zero, as in `input_ND`."""
-        states_ND: Tensor = _States.apply(input_ND, self.project.weight, *graph.like(input_ND))  # type: ignore[no-untyped-call]
+        states_ND: Tensor = _States.apply(input_ND, self.project.weight, *graph.like(input_ND), None)  # type: ignore[no-untyped-call]
         return states_ND
 
     def forward(self, states_ND: Tensor, recent_BL: Tensor) -> Tensor:
         """s, (B, D), from the `states` and the items of L, padded with N."""
         short_BD: Tensor = self.mean(states_ND, recent_BL)
         return short_BD
+
+    def learning(self, graph: ItemGraph, input_ND: Tensor, recent_BL: Tensor) -> Tensor:
+        """s, (B, D), as `forward` of the present `states`; of a large catalogue only those that the windows hold."""
+        padding = len(input_ND) - 1
+        items_S, places_BL = _distinct(recent_BL, padding)
+        if input_ND.device.type != "cpu" or len(items_S) > padding / 2:
+            return self.forward(self.states(graph, input_ND), recent_BL)
+        counts_SN, inverse_degree_S1 = graph.rows(items_S, input_ND)
+        states_SD = _States.apply(input_ND, self.project.weight, counts_SN, inverse_degree_S1, items_S)  # type: ignore[no-untyped-call]
+        return self.forward(states_SD, places_BL)
+
+
+def _distinct(items_BL: Tensor, padding: int) -> tuple[Tensor, Tensor]:
+    """The items that are there, ascending, and padding as the last whether it is there or not; and the place of each."""
+    there_N = torch.zeros(padding + 1, dtype=torch.bool, device=items_BL.device)
+    there_N[items_BL] = there_N[padding] = True
+    return there_N.nonzero().squeeze(1), (there_N.cumsum(dim=0) - 1)[items_BL]

@@ -9,7 +9,7 @@ Shapes: B = batch, L = short window, D = embedding size, N = items.
 import torch
 from torch import Tensor, nn
 
-from magnn.model.kernels import gather, mean_rows
+from magnn.model.kernels import mean_rows, weighted_rows
 
 DECAY = 0.2  # of the first weights: e^(-DECAY age)
 
@@ -44,17 +44,20 @@ class WindowMean(nn.Module):
         real_BL = recent_BL != padding
         if self.recency_LD is None:
             return (real_BL / real_BL.sum(dim=1, keepdim=True).clamp(min=1)).unsqueeze(2)
-        # The shares depend on the samples only by how many items there are, of which there are but L + 1 cases.
-        length = len(self.recency_LD)
-        here_NL1 = (
-            torch.ones(length + 1, length, dtype=torch.bool, device=recent_BL.device).tril(-1).flip(1).unsqueeze(2)
-        )
-        shares_NLD = self.recency_LD.masked_fill(~here_NL1, torch.finfo(self.recency_LD.dtype).min).softmax(dim=1)
-        return (shares_NLD * here_NL1)[real_BL.sum(dim=1)]
+        weight_LD, total_LD = self._weights(self.recency_LD)
+        return weight_LD * real_BL.unsqueeze(2) / total_LD[real_BL.sum(dim=1)].unsqueeze(1)
 
     def forward(self, table_ND: Tensor, recent_BL: Tensor) -> Tensor:
         """The mean, (B, D), of rows of a table whose last row, zero, is padding; zero where there is nothing else."""
         if self.recency_LD is None:
             return mean_rows(table_ND, recent_BL)
-        padding = len(table_ND) - 1
-        return (gather(table_ND, recent_BL, padding) * self.shares(recent_BL, padding)).sum(dim=1)
+        weight_LD, total_LD = self._weights(self.recency_LD)
+        lengths_B = (recent_BL != len(table_ND) - 1).sum(dim=1)
+        return weighted_rows(table_ND, recent_BL, weight_LD) / total_LD[lengths_B]
+
+    @staticmethod
+    def _weights(recency_LD: Tensor) -> tuple[Tensor, Tensor]:
+        """e^logit, (L, D), the largest 1; and its sum over the last n ages, for n from 0 to L, (L + 1, D)."""
+        weight_LD = (recency_LD - recency_LD.amax(dim=0)).exp()
+        total_LD = nn.functional.pad(weight_LD.flip(0).cumsum(dim=0), (0, 0, 1, 0))
+        return weight_LD, total_LD.clamp(min=torch.finfo(total_LD.dtype).tiny)
