@@ -16,7 +16,7 @@ from tests.training.test_fitting import SMALL, config, partner_world
 
 def assert_adds_up(found: magnn.Explanation) -> None:
     size = sum(map(abs, found.parts.values()))
-    assert sum(found.parts.values()) == pytest.approx(found.score, abs=1e-5 * size)
+    assert sum(found.parts.values()) == pytest.approx(found.score, rel=1e-12, abs=1e-12)
     assert sum(found.by_memory_unit) == pytest.approx(found.parts["memory"], abs=1e-5 * size)
     assert sum(i.co_occurrence for i in found.by_item) == pytest.approx(found.parts["co_occurrence"], abs=1e-5 * size)
     if all(i.short_term is not None for i in found.by_item):

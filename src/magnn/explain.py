@@ -98,6 +98,8 @@ class Explanation:
     Attributes:
         user: None for somebody unknown.
         rank: 1 for the item recommended first; None for an item of the user's history, which is never recommended.
+        score: the sum of the parts, in double precision; lists are ranked in single precision, of which it is within 1e-5
+            of the parts' absolute sum.
         parts: name -> what it puts into the score; they add up to it.
         by_item: the recent items, latest first. Their `short_term`, `co_occurrence` and `graph` add up to those of `parts`.
             Short term and co-occurrence look less far back than the graph; of the items before that, those are here that
@@ -275,14 +277,16 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     listed = None
     if rank is not None and rank > LIST:
         last = _last_listed(scores, seen)
-        listed = Listed(events.item_ids[last], events.title(last), float(scores[last]), parts(last))
+        parts_of_last = parts(last)
+        listed = Listed(events.item_ids[last], events.title(last), sum(parts_of_last.values()), parts_of_last)
+    parts_of_item = parts(item)
     return Explanation(
         user=None if user == model.n_users else events.user_ids[user],
         item=events.item_ids[item],
         title=events.title(item),
-        score=float(scores[item]),
+        score=sum(parts_of_item.values()),
         rank=rank,
-        parts=parts(item),
+        parts=parts_of_item,
         by_item=_by_item(fitted, found, vector, known, item),
         by_memory_unit=(found.memory_BMD[0].double() @ vector).tolist(),
         gate=None if found.parts.gate is None else float(found.parts.gate.mean()),

@@ -80,7 +80,8 @@ def test_every_parameter_learns(switches: dict[str, bool]) -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4, **switches})
     sequences = [[0, 1, 2, 3, 4, 5, 0, 2], [5, 4, 3, 2, 1, 0, 3, 1]]
     model = build(config, sequences, 6)
-    queries = model(torch.tensor([0, 1]), torch.tensor([padded(s, config, 6) for s in sequences]))
+    histories = torch.tensor([padded(s, config, 6) for s in [*sequences, []]])  # the last: of somebody new
+    queries = model(torch.tensor([0, 1, 2]), histories)
     # A loss that is no constant of the query's length, which cosine scores fix.
     (queries * torch.randn_like(queries) @ model.items.T).square().sum().backward()
     unused = set()
@@ -91,6 +92,7 @@ def test_every_parameter_learns(switches: dict[str, bool]) -> None:
         unused = {"history_query.from_taste.weight", "fusion.from_taste.weight"}
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and parameter.grad.abs().max() > 0
+        assert parameter.grad is None or parameter.grad.isfinite().all(), name
         assert reached != (name in unused), f"{name} gets {'a' if reached else 'no'} gradient"
 
 
@@ -188,6 +190,7 @@ def test_states_of_the_items_in_the_windows_are_enough(recency: bool) -> None:
         (short_BD * wanted).sum().backward()  # type: ignore[no-untyped-call]
         found.append([short_BD.detach(), table.grad, *(parameter.grad for parameter in short_term.parameters())])
     for one, other in zip(*found, strict=True):
+        assert one.isfinite().all()
         torch.testing.assert_close(one, other)
 
 

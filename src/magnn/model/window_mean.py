@@ -45,19 +45,22 @@ class WindowMean(nn.Module):
         if self.recency_LD is None:
             return (real_BL / real_BL.sum(dim=1, keepdim=True).clamp(min=1)).unsqueeze(2)
         weight_LD, total_LD = self._weights(self.recency_LD)
-        return weight_LD * real_BL.unsqueeze(2) / total_LD[real_BL.sum(dim=1)].unsqueeze(1)
+        return weight_LD * real_BL.unsqueeze(2) / total_LD[_last(real_BL)].unsqueeze(1)
 
     def forward(self, table_ND: Tensor, recent_BL: Tensor) -> Tensor:
         """The mean, (B, D), of rows of a table whose last row, zero, is padding; zero where there is nothing else."""
         if self.recency_LD is None:
             return mean_rows(table_ND, recent_BL)
         weight_LD, total_LD = self._weights(self.recency_LD)
-        lengths_B = (recent_BL != len(table_ND) - 1).sum(dim=1)
-        return weighted_rows(table_ND, recent_BL, weight_LD) / total_LD[lengths_B]
+        return weighted_rows(table_ND, recent_BL, weight_LD) / total_LD[_last(recent_BL != len(table_ND) - 1)]
 
     @staticmethod
     def _weights(recency_LD: Tensor) -> tuple[Tensor, Tensor]:
-        """e^logit, (L, D), the largest 1; and its sum over the last n ages, for n from 0 to L, (L + 1, D)."""
+        """e^logit, (L, D), the largest 1; and its sum over the last n ages, for n from 1 to L, (L, D)."""
         weight_LD = (recency_LD - recency_LD.amax(dim=0)).exp()
-        total_LD = nn.functional.pad(weight_LD.flip(0).cumsum(dim=0), (0, 0, 1, 0))
-        return weight_LD, total_LD.clamp(min=torch.finfo(total_LD.dtype).tiny)
+        return weight_LD, weight_LD.flip(0).cumsum(dim=0).clamp(min=1e-12)
+
+
+def _last(real_BL: Tensor) -> Tensor:
+    """Row of the sums that belongs to each window, (B,); of an empty one, whose sum is zero, any."""
+    return (real_BL.sum(dim=1) - 1).clamp(min=0)
