@@ -11,7 +11,7 @@ from benchmarks.measure import ROOT
 from benchmarks.paper import published
 from benchmarks.paper.experiments import ABLATION, DEFAULT_SIZE, FEWER_SEEDS, SIZES, main_result, size_run, tuning
 from benchmarks.paper.experiments import PROTOCOL as PAPER
-from benchmarks.peers.comparison import BEST, COMPARISONS, MAGNN, NAMES, OURS, final_specs
+from benchmarks.peers.comparison import BEST, COMPARISONS, MAGNN, NAMES, OURS, SEEDS, final_specs
 from benchmarks.results_pictures import plot_seeds, plot_sizes, plot_time
 from benchmarks.runs import KS, Run, Spec, StaleRunError, load, ours, users_of
 from benchmarks.significance import TEST, paired_p
@@ -281,6 +281,14 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
             for run in finished
         ],
     )
+    seeds = [spec for n in range(SEEDS) for spec in final_specs(BEST, data, protocol, refit=refit, seed=n)]
+    best = [run for run in page.runs(seeds) if not run.error]
+    if len(best) > 1:
+        means = ", ".join(f"{metric} {_mean_sd(best, metric)}" for metric in COMPARED)
+        slowest = max(run.fit_seconds for run in best)
+        page.add(
+            f"{BEST} over {_seeds(best)}, mean and standard deviation: {means}; fits of {_minutes(slowest)} at most."
+        )
     limits = sorted({run.limit_seconds for run in finished if run.limit_seconds})
     words = (
         f"A training ends after {' or '.join(_minutes(limit) for limit in limits)} at the latest; a system whose first "

@@ -14,7 +14,7 @@ import polars as pl
 from benchmarks.measure import SCRATCH, about
 from benchmarks.paper.process import run_in_process
 from benchmarks.peers import environments
-from benchmarks.peers.comparison import OURS, best_of, final_specs, setting_specs, system_of
+from benchmarks.peers.comparison import BEST, OURS, SEEDS, best_of, final_specs, setting_specs, system_of
 from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, read_split, store
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
@@ -34,6 +34,11 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
         limit: seconds of one training on the validation events; our own end by patience or epochs.
         retry: run again what failed.
     """
+    if name == BEST:  # nothing to choose
+        for seed in range(SEEDS):
+            (spec,) = final_specs(name, data, protocol, refit=refit, seed=seed)
+            _say(name, f"seed {seed}", _finished([spec], retry=retry) or run_in_process(spec))
+        return
     done = _finished(final_specs(name, data, protocol, refit=refit), retry=retry)
     if done is not None:
         _say(name, "test", done)
@@ -42,9 +47,6 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
         print(f"  {name}: its environment is not built; python -m benchmarks.peers build", file=sys.stderr)
         return
     finals = final_specs(name, data, protocol, refit=refit)
-    if name in OURS and len(finals) == 1:  # nothing to choose
-        _say(name, "test", run_in_process(finals[0]))
-        return
     tried = []
     for spec in setting_specs(name, data, protocol):
         lists_there = name in OURS or (_folder(spec) / "lists.npy").exists()

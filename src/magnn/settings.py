@@ -32,18 +32,30 @@ class Settings(BaseModel):
 
 
 PRESETS = {
-    # What we would use ourselves: the paper's network under a loss that looks at the top of the list, and its item graph
-    # given a part of the score. Chosen on the validation events of several logs (docs/experiments.md).
+    # What we would use ourselves: the paper's network with a window weighted by age and one vector an item, without taste
+    # (a row for each user overfits), under a loss that looks at the top of the list; and its item graph given a part of the
+    # score. Chosen on the validation events of several logs (docs/experiments.md).
     "best": Settings(
         preset="best",
-        model=ModelConfig(dim=64, short_window=10, long_window=40, heads=4, dropout=0.4, cosine=True, cosine_scale=14),
+        model=ModelConfig(
+            dim=128,
+            short_window=10,
+            long_window=40,
+            heads=4,
+            taste=False,
+            recency=True,
+            tied=True,
+            dropout=0.2,
+            cosine=True,
+            cosine_scale=10,
+        ),
         training=TrainingConfig(
             loss="softmax",
             targets=1,
             whole_window=False,
             epochs=8,
             decay=True,
-            weight_rate=0.1,
+            weight_rate=1,
             l2=0,
         ),
         graph=GraphConfig(neighbours=200),
@@ -108,12 +120,12 @@ def to_toml(settings: Settings) -> str:
     """What differs from the preset, as a TOML file that `make_settings` reads back to the same settings.
 
     Example:
-        >>> print(to_toml(make_settings("best", {"model": {"dim": 32, "taste": False}})))
+        >>> print(to_toml(make_settings("best", {"model": {"dim": 32, "taste": True}})))
         preset = "best"
         <BLANKLINE>
         [model]
         dim = 32
-        taste = false
+        taste = true
     """
     lines = [f"preset = {json.dumps(settings.preset)}"]
     plain = PRESETS[settings.preset].model_dump()

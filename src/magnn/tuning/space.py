@@ -30,13 +30,13 @@ class Range:
 
 SPACE: dict[str, dict[str, Range]] = {
     "best": {
-        "model.dim": Range(32, 128, "how much a row can hold; sparse logs have little to put there", log=True),
+        "model.dim": Range(32, 256, "how much a row can hold; sparse logs have little to put there", log=True),
         "model.dropout": Range(0.0, 0.7, "against overfitting; the smaller the log, the more"),
         "model.short_window": Range(2, 20, "|L|: how many last events are the present", log=True),
         "model.long_window": Range(10, 80, "|H|: how far back a history still tells something", log=True),
         "training.gce_q": Range(0.0, 0.6, "how much the top of the list counts above the rest: a tenth on Beauty"),
         LEARNING_RATE: Range(0.3, 3.0, "the default is right within a factor", log=True, relative=True),
-        "training.weight_rate": Range(0.01, 1.0, "how fast matrices follow the embeddings", log=True),
+        "training.weight_rate": Range(0.1, 3.0, "how fast matrices follow the embeddings", log=True),
         "graph.neighbours": Range(50, 500, "noise is cut off sooner on a sparse log", log=True),
     },
     "paper": {
