@@ -17,13 +17,14 @@ NAMES = (
     "preparation",
     "archive",
     "training",
+    "quick",
     "evaluation",
     "recommendation",
     "memory",
     "growth",
     "roofline",
 )
-NEED_CDS = {"training", "evaluation", "roofline"}
+NEED_CDS = {"training", "quick", "evaluation", "roofline"}
 
 
 def run(names: list[str]) -> None:

@@ -281,8 +281,8 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
             for run in finished
         ],
     )
-    seeds = [spec for n in range(SEEDS) for spec in final_specs(BEST, data, protocol, refit=refit, seed=n)]
-    best = [run for run in page.runs(seeds) if not run.error]
+    more = [spec for n in range(1, SEEDS) for spec in final_specs(BEST, data, protocol, refit=refit, seed=n)]
+    best = [by_name[BEST], *(run for run in page.runs(more) if not run.error)] if BEST in by_name else []
     if len(best) > 1:
         means = ", ".join(f"{metric} {_mean_sd(best, metric)}" for metric in COMPARED)
         slowest = max(run.fit_seconds for run in best)

@@ -194,6 +194,20 @@ def test_states_of_the_items_in_the_windows_are_enough(recency: bool) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_items_of_a_frozen_model_follow_its_weights(tied: bool) -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "cosine": True, "tied": tied})
+    model = build(config, [[0, 1, 2, 3, 4]], 5).freeze()
+    first = model.items
+    assert model.items is first
+    torch.testing.assert_close(first.norm(dim=1), torch.ones(5).double())
+    with torch.no_grad():
+        model.embeddings.output[2] = torch.tensor([0.0, 3.0, 0.0, 4.0])
+    torch.testing.assert_close(model.items[2], torch.tensor([0.0, 0.6, 0.0, 0.8]).double())
+    model.load_state_dict(build(config, [[0, 1, 2, 3, 4]], 5, seed=7).freeze().state_dict())
+    assert not torch.equal(model.items, first)
+
+
 def test_dropout_only_in_training() -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4, "dropout": 0.5})
     model = build(config, [[0, 1, 2, 3, 4]], 5)

@@ -67,6 +67,7 @@ class MAGNN(nn.Module):
     def __init__(self, config: ModelConfig, n_users: int, n_items: int, graph: ItemGraph | None = None) -> None:
         super().__init__()
         self.config, self.n_users, self.n_items, self.graph = config, n_users, n_items, graph
+        self._unit_items: tuple[tuple[int, int], Tensor] | None = None  # `items` of a frozen model, once asked for
         dim = config.dim
         self.embeddings = Embeddings(n_users, n_items, dim, config.init_std, taste=config.taste, tied=config.tied)
         if config.short_term:
@@ -151,8 +152,15 @@ class MAGNN(nn.Module):
     @property
     def items(self) -> Tensor:
         """Q, (N, D): what query vectors are scored against; rows of unit length for cosine scores."""
-        items_ND = self.embeddings.output
-        return nn.functional.normalize(items_ND, dim=1) if self.config.cosine else items_ND
+        output_ND = self.embeddings.output
+        if not self.config.cosine:
+            return output_ND
+        if self.training:
+            return nn.functional.normalize(output_ND, dim=1)
+        state = output_ND.data_ptr(), output_ND._version  # changes with every change of the weights
+        if self._unit_items is None or self._unit_items[0] != state:
+            self._unit_items = state, nn.functional.normalize(output_ND.detach(), dim=1)
+        return self._unit_items[1]
 
     @property
     def device(self) -> torch.device:
