@@ -32,8 +32,8 @@ WORDS = {
     ),
     "training": f"The plain step is the equations in PyTorch's own operations {REFERENCE}",
     "quick": (
-        "Reading, splitting, and both fits (on train to pick the epoch, on train + valid) of the preset `best` for one epoch, "
-        "with 64 numbers and without the graph part. Judging is not in the time."
+        "Reading, splitting, and both fits (on train to pick the epoch, on train + valid) of the preset `best` for one "
+        "epoch, with 64 numbers and without the graph part. Judging is not in the time."
     ),
     "evaluation": f"The plain way scores, masks, sorts and counts user by user {REFERENCE}",
     "growth": (
