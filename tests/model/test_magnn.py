@@ -208,6 +208,20 @@ def test_items_of_a_frozen_model_follow_its_weights(tied: bool) -> None:
     assert not torch.equal(model.items, first)
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_items_follow_an_optimizer_that_counts_no_changes(tied: bool) -> None:
+    """Fused Adam leaves the version of a tensor as it is, so that only `train` tells of it."""
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "cosine": True, "tied": tied})
+    model = build(config, [[0, 1, 2, 3, 4]], 5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+    for _ in range(3):
+        model.train()
+        model.items[0, 0].backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        wanted = torch.nn.functional.normalize(model.embeddings.output.detach(), dim=1)
+        torch.testing.assert_close(model.freeze().items, wanted, rtol=0, atol=0)
+
+
 def test_dropout_only_in_training() -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4, "dropout": 0.5})
     model = build(config, [[0, 1, 2, 3, 4]], 5)

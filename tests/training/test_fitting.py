@@ -12,6 +12,7 @@ import magnn
 from magnn import fitting
 from magnn.data.split import Split
 from magnn.errors import InputError, Interrupted
+from magnn.ranking.evaluate import evaluate_scorer
 from magnn.training.trainer import Progress
 
 SMALL = {"dim": 16, "heads": 4, "memory_units": 4, "long_window": 6, "init_std": 0.1}
@@ -274,6 +275,18 @@ def test_early_stopping_waits_for_patience_and_keeps_the_best() -> None:
     best = int(np.argmax(values))
     assert len(values) == best + 1 + 2 < 60
     assert magnn.evaluate(rec, on="valid", baselines=False).metrics["ndcg@10"] == pytest.approx(values[best])
+
+
+@pytest.mark.parametrize("preset", ["paper", "best"])
+def test_the_chosen_epoch_is_as_good_as_its_log_says(preset: str) -> None:
+    split = chain_world()
+    settings = {"preset": preset, "model": SMALL, "training": {"epochs": 6, "batch_size": 256, "learning_rate": 0.01}}
+    rec = magnn.fit(split, config=settings | {"graph": {"neighbours": 0}}, refit=False)
+    selected = [log for log in rec.logs if log.phase == "select"]
+    best = max(selected, key=lambda log: log.metrics["ndcg@10"])
+    assert best.epoch > 2
+    found = evaluate_scorer(rec.scorer(split.train), split.train, split.valid, intervals=False).metrics
+    assert found == best.metrics
 
 
 def test_refit_trains_on_validation_events_for_the_epochs_found() -> None:

@@ -92,6 +92,11 @@ class MAGNN(nn.Module):
                 self.item_states_ND.copy_(self.short_term.states(self.graph, self.embeddings.input_D.weight))
         return self.eval()
 
+    def train(self, mode: bool = True) -> "MAGNN":
+        """As of every module; and what was made of the weights so far is made anew when it is next asked for."""
+        self._unit_items = None  # a fused optimizer changes weights without counting it as a change
+        return super().train(mode)
+
     def parts(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """What the query vector is made of.
 
@@ -157,7 +162,7 @@ class MAGNN(nn.Module):
             return output_ND
         if self.training:
             return nn.functional.normalize(output_ND, dim=1)
-        state = output_ND.data_ptr(), output_ND._version  # changes with every change of the weights
+        state = output_ND.data_ptr(), output_ND._version  # changes where weights are loaded or moved; see also `train`
         if self._unit_items is None or self._unit_items[0] != state:
             self._unit_items = state, nn.functional.normalize(output_ND.detach(), dim=1)
         return self._unit_items[1]
