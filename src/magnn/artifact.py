@@ -30,7 +30,7 @@ from magnn.settings import Settings
 from magnn.storage import atomic_directory
 from magnn.training.trainer import EpochLog
 
-FORMAT, FORMAT_VERSION = "magnn", 4
+FORMAT, FORMAT_VERSION = "magnn", 5
 MANIFEST = "manifest.json"
 GRAPHS = ("co_occurrence", "followed_by")
 FILES = (

@@ -118,8 +118,7 @@ def _fingerprint(fitted: Fitted, k: int, size: int) -> str:
         digest.update(name.encode())
         digest.update(value.contiguous().numpy())
     if fitted.graph_part is not None:
-        for weighted in fitted.graph_part.weighted:
-            digest.update(weighted.data.tobytes())
+        digest.update(fitted.graph_part.weighted.data.data)
         digest.update(fitted.graph_part.popularity.tobytes())
     digest.update(np.ascontiguousarray(events.histories.items).data)
     digest.update(np.ascontiguousarray(events.histories.offsets).data)

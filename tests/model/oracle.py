@@ -70,10 +70,14 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
     o: Any
     z, o = np.zeros(d), np.zeros(d)
     if config.long_term and before:
-        W1, W2, W3 = (w[f"history_query.{name}.weight"] for name in ("from_items", "from_taste", "to_heads"))
-        amplitude = config.position_scale * config.init_std
-        X = np.array([E[item] + amplitude * position(len(before) - 1 - nth, d) for nth, item in enumerate(before)])
-        logits = np.array([W3 @ np.tanh(W1 @ x + W2 @ p) for x in X])  # items x heads
+        W1, W3 = w["history_query.from_items.weight"], w["history_query.to_heads.weight"]
+        if config.recency:
+            X, ages = np.array([E[item] for item in before]), w["history_query.recency_HA"][-len(before) :]
+            logits = np.array([W3 @ np.tanh(W1 @ x) + b for x, b in zip(X, ages, strict=True)])  # items x heads
+        else:
+            W2, amplitude = w["history_query.from_taste.weight"], config.position_scale * config.init_std
+            X = np.array([E[item] + amplitude * position(len(before) - 1 - nth, d) for nth, item in enumerate(before)])
+            logits = np.array([W3 @ np.tanh(W1 @ x + W2 @ p) for x in X])
         heads = [np.tanh(softmax(logits[:, head]) @ X) for head in range(config.heads)]
         z = np.mean(heads, axis=0)
         o = softmax(w["memory.key_MD"] @ z) @ w["memory.value_MD"]

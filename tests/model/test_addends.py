@@ -45,14 +45,18 @@ def test_they_add_up_to_the_parts(
         torch.testing.assert_close(found.short_BLD.sum(dim=1), parts.short_term)
 
 
-def test_attention_is_what_the_history_query_reads_with() -> None:
-    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "short_term": False, "cooccurrence": False})
+@pytest.mark.parametrize("recency", [False, True])
+def test_attention_is_what_the_history_query_reads_with(recency: bool) -> None:
+    shape = {**SHAPE, "dim": 4, "short_term": False, "cooccurrence": False, "recency": recency}
+    config = ModelConfig.model_validate(shape)
     model = build(config, SEQUENCES, 5).freeze()
     history_BW = torch.tensor([padded(history, config, 5) for history in ([0, 1, 2, 3, 4, 0, 1], [2, 1, 3, 0], [1])])
     users_B = torch.tensor([0, 3, 1])
     found = addends(model, users_B, history_BW)
     history_BH = history_BW[:, : config.long_window]
-    X_BHD = model.embeddings.input_D(history_BH) + model.history_query.positions_HD
+    X_BHD = model.embeddings.input_D(history_BH)
+    if not recency:
+        X_BHD = X_BHD + model.history_query.positions_HD
     with torch.no_grad():
         read_BD = (found.attention_BAH @ X_BHD).tanh().mean(dim=1)
     torch.testing.assert_close(read_BD, found.parts.long_term)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnn.model.kernels import dots, gather, mean_rows, tanh_, weighted_rows
+from magnn.model.kernels import distinct, dots, gather, mean_rows, sums_of_rows, tanh_, weighted_rows
 
 shapes = st.tuples(st.integers(1, 7), st.integers(1, 5))
 DTYPES = [torch.float32, torch.float64]
@@ -88,6 +88,35 @@ def test_weighted_rows(shape: tuple[int, int], samples: int, width: int, seed: i
         return (nn.functional.embedding(index, rows, padding_idx=padding) * weight).sum(dim=1)
 
     _same(lambda *inputs: weighted_rows(inputs[0], index, inputs[1]), plainly, (table, torch.randn(width, shape[1])))
+
+
+@settings(deadline=None)
+@given(
+    shape=shapes, samples=st.integers(1, 5), width=st.integers(1, 4), sums=st.integers(1, 3), seed=st.integers(0, 99)
+)
+def test_sums_of_rows(shape: tuple[int, int], samples: int, width: int, sums: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    padding = shape[0]
+    table = torch.randn(padding + 1, shape[1])
+    table[padding] = 0
+    index = torch.randint(0, padding + 1, (samples, width))  # with repeats
+    weight = torch.randn(samples, width, sums)
+
+    def plainly(rows: Tensor, weight: Tensor) -> Tensor:
+        found = nn.functional.embedding(index, rows, padding_idx=padding)
+        return torch.einsum("bxa,bxd->bad", weight, found)
+
+    _same(lambda *inputs: sums_of_rows(inputs[0], index, inputs[1]), plainly, (table, weight))
+    with torch.no_grad():
+        torch.testing.assert_close(sums_of_rows(table, index, weight), plainly(table, weight))
+
+
+@given(index=st.lists(st.integers(0, 40), min_size=1, max_size=60), padding=st.sampled_from([40, 2000]))
+def test_distinct_rows_and_where_they_are(index: list[int], padding: int) -> None:
+    """Of few rows of many, and of many of few: two ways to the same."""
+    rows, places = distinct(torch.tensor([index]), padding)
+    assert rows.tolist() == sorted({*index, padding})
+    assert rows[places].tolist() == [index]
 
 
 def _plain_dots(query: Tensor, table: Tensor, index: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ def learned(walks: list[list[int]], seed: int = 0) -> tuple[GraphPart, GraphPart
 
 def says(part: GraphPart, graph: int) -> float:
     """The mean edge of a graph: what it puts into a score for the last item."""
-    return float(part.weighted[graph].data.mean())
+    of_graph = part.weighted[graph * N : (graph + 1) * N]
+    return float(of_graph.data.mean())
 
 
 def test_the_graph_that_made_the_log_is_found() -> None:

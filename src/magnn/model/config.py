@@ -29,7 +29,9 @@ class ModelConfig(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
     cosine: bool = Field(False, description="score with queries and items of unit length, times cosine_scale")
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
-    recency: bool = Field(False, description="the short-term window is weighted by age, learned; not a plain mean")
+    recency: bool = Field(
+        False, description="items are weighted by age, learned: a mean of the last ones, a logit of the older"
+    )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
     init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")
     position_scale: float = Field(1.0, ge=0, description="amplitude of positions in the long history, in init_std")

@@ -17,7 +17,6 @@ Shapes: N = items, B = users asked about, R = recent items, G = graphs (2).
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -96,17 +95,17 @@ class GraphPart:
     mixture: Mixture
 
     @cached_property
-    def weighted(self) -> tuple[sp.csr_array, sp.csr_array]:
-        """exp(scale) * G for each graph, (N, N)."""
+    def weighted(self) -> sp.csr_array:
+        """exp(scale) * G of each graph, one under the other, (G * N, N)."""
         log_counts_N = torch.from_numpy(self.log_counts_N)
-        weighted = []
+        values = []
         with torch.no_grad():
             for number, graph in enumerate(self.graphs):
                 row_X = torch.from_numpy(np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr)))
                 counts_X, column_X = torch.from_numpy(graph.data), torch.from_numpy(graph.indices.astype(np.int64))
-                values_X = self.mixture.edges(number, counts_X, log_counts_N[row_X], log_counts_N[column_X])
-                weighted.append(sp.csr_array((values_X.numpy(), graph.indices, graph.indptr), shape=graph.shape))
-        return weighted[0], weighted[1]
+                values.append(self.mixture.edges(number, counts_X, log_counts_N[row_X], log_counts_N[column_X]))
+        stacked: sp.csr_array = sp.vstack(self.graphs, format="csr")
+        return sp.csr_array((torch.cat(values).numpy(), stacked.indices, stacked.indptr), shape=stacked.shape)
 
     @cached_property
     def popularity(self) -> NDArray[np.float32]:
@@ -117,26 +116,30 @@ class GraphPart:
     def scores(self, histories: Histories) -> sp.csr_array:
         """graph(u, j) of each history for the items that have any, (B, N) sparse; what is not there is 0."""
         user_X, item_X, age_X = recent_events(histories, self.recent)
-        shape = histories.n_users, histories.n_items
-        found: Any = 0
-        for number, weighted in enumerate(self.weighted):
-            weight_X = self._recency(number, age_X)
-            found = found + sp.csr_array((weight_X, (user_X, item_X)), shape=shape) @ weighted
-        return sp.csr_array(found)
+        weight_GX, row_GX = self._recency(age_X), self._rows(item_X)
+        shape = histories.n_users, self.weighted.shape[0]
+        recent = sp.csr_array((weight_GX.ravel(), (np.tile(user_X, len(self.graphs)), row_GX.ravel())), shape=shape)
+        return sp.csr_array(recent @ self.weighted)
 
     def by_event(self, history: Histories, item: int) -> NDArray[np.float64]:
         """Of one history: what each of its last events, latest first, puts into graph(u, item), (R,)."""
         _, item_R, age_R = recent_events(history, self.recent)
-        total_R = np.zeros(len(item_R))
-        for number, weighted in enumerate(self.weighted):
-            edges_R = weighted[item_R][:, [item]].toarray()[:, 0] if len(item_R) else np.zeros(0)
-            total_R += self._recency(number, age_R) * edges_R
+        if len(item_R) == 0:
+            return np.zeros(0)
+        row_GR = self._rows(item_R)
+        edges_GR = self.weighted[row_GR.ravel()][:, [item]].toarray().reshape(row_GR.shape)
+        total_R: NDArray[np.float64] = (self._recency(age_R).astype(np.float64) * edges_GR).sum(axis=0)
         return total_R[::-1]
 
-    def _recency(self, number: int, age_X: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _rows(self, item_X: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Rows of `weighted` that are an item's, (G, X)."""
+        return item_X + len(self.log_counts_N) * np.arange(len(self.graphs))[:, None]
+
+    def _recency(self, age_X: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Weight of an event of this age in each graph, (G, X)."""
         with torch.no_grad():
-            weight_X: NDArray[np.float32] = self.mixture.recency(number, torch.from_numpy(age_X)).numpy()
-        return weight_X
+            weights = [self.mixture.recency(number, torch.from_numpy(age_X)) for number in range(len(self.graphs))]
+        return torch.stack(weights).numpy()
 
 
 def count_neighbours(histories: Histories, config: GraphConfig, mixture: Mixture | None = None) -> GraphPart:

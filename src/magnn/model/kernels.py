@@ -182,6 +182,70 @@ class _PlaceWeightedRows(torch.autograd.Function):
         return sum_rows(to_rows_BXD, index_BX, len(table_ND), len(table_ND) - 1), None, to_weight_XD
 
 
+def sums_of_rows(table_ND: Tensor, index_BX: Tensor, weight_BXA: Tensor) -> Tensor:
+    """For each sample, A weighted sums of rows of a table, (B, A, D).
+
+    Args:
+        table_ND: (N, D); the last row, zero, is padding and gets no gradient.
+        index_BX: int64, (B, X).
+        weight_BXA: (B, X, A); what padding has for a weight does not matter.
+
+    Example:
+        >>> table = torch.tensor([[1.0], [2.0], [0.0]])
+        >>> sums_of_rows(table, torch.tensor([[2, 0, 1]]), torch.tensor([[[0.0, 0.0], [1.0, 3.0], [10.0, 0.0]]]))
+        tensor([[[21.],
+                 [ 3.]]])
+    """
+    # PyTorch allows no more entries than places; and where nothing is learned, matrices cost more than they save.
+    if table_ND.device.type != "cpu" or not torch.is_grad_enabled() or index_BX.shape[1] > len(table_ND):
+        return weight_BXA.transpose(1, 2) @ gather(table_ND, index_BX, len(table_ND) - 1)
+    sums: Tensor = _SumsOfRows.apply(table_ND, index_BX, weight_BXA)  # type: ignore[no-untyped-call]
+    return sums
+
+
+class _SumsOfRows(torch.autograd.Function):
+    """A sparse matrix for each of the A sums, with the places that are not padding."""
+
+    @staticmethod
+    def forward(ctx: Any, table_ND: Tensor, index_BX: Tensor, weight_BXA: Tensor) -> Tensor:
+        real_BX = index_BX != len(table_ND) - 1
+        rows_B1 = torch.cat([torch.zeros(1, dtype=torch.int64), real_BX.sum(dim=1).cumsum(dim=0)])
+        column_Y, weight_YA, size = index_BX[real_BX], weight_BXA[real_BX], (len(index_BX), len(table_ND))
+        weights = [_csr(rows_B1, column_Y, weight_Y, size) for weight_Y in weight_YA.T.contiguous()]
+        ctx.save_for_backward(table_ND, real_BX)
+        ctx.weights = weights
+        return torch.stack([weight_BN @ table_ND for weight_BN in weights], dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor]:
+        table_ND, real_BX = ctx.saved_tensors
+        to_table_ND, to_weight_YA = torch.zeros_like(table_ND), []
+        for weight_BN, gradient_BD in zip(ctx.weights, gradients[0].unbind(dim=1), strict=True):
+            gradient_BD = gradient_BD.contiguous()
+            to_table_ND.add_(transposed(weight_BN) @ gradient_BD)
+            to_weight_YA.append(torch.sparse.sampled_addmm(weight_BN, gradient_BD, table_ND.T, beta=0.0).values())
+        to_weight_BXA = table_ND.new_zeros(*real_BX.shape, len(to_weight_YA))
+        to_weight_BXA[real_BX] = torch.stack(to_weight_YA, dim=1)
+        return to_table_ND, None, to_weight_BXA
+
+
+def distinct(index_BX: Tensor, padding: int) -> tuple[Tensor, Tensor]:
+    """The rows that are there, ascending, and padding as the last whether it is there or not; and the place of each.
+
+    Example:
+        >>> distinct(torch.tensor([[9, 5], [2, 5]]), padding=9)
+        (tensor([2, 5, 9]), tensor([[2, 1],
+                [0, 1]]))
+    """
+    if index_BX.numel() < padding / 16:  # sorting few costs less than marking all
+        wanted_X = torch.cat([index_BX.flatten(), index_BX.new_tensor([padding])])
+        rows_S, places_X = torch.unique(wanted_X, return_inverse=True)
+        return rows_S, places_X[:-1].view_as(index_BX)
+    there_N = torch.zeros(padding + 1, dtype=torch.bool, device=index_BX.device)
+    there_N[index_BX] = there_N[padding] = True
+    return there_N.nonzero().squeeze(1), (there_N.cumsum(dim=0) - 1)[index_BX]
+
+
 def _sparse(index_BX: Tensor, values_BX: Tensor, width: int) -> Tensor:
     """(B, width) with X entries a row, in their order; entries at one place add up."""
     n, each = index_BX.shape

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from magnn.model.aged_history import AgedHistoryQuery
 from magnn.model.config import ModelConfig
 from magnn.model.cooccurrence import Cooccurrence
 from magnn.model.fusion import ConcatFusion, GateFusion, GruFusion, PersonalShortTerm
@@ -74,9 +75,12 @@ class MAGNN(nn.Module):
             self.short_term = ShortTerm(dim, config.short_window, config.recency)
             self.register_buffer("item_states_ND", torch.zeros(n_items + 1, dim))
         if config.long_term:
-            self.history_query = HistoryQuery(
-                dim, config.heads, config.long_window, config.position_scale * config.init_std
-            )
+            self.history_query: HistoryQuery | AgedHistoryQuery
+            if config.recency:
+                self.history_query = AgedHistoryQuery(dim, config.heads, config.long_window)
+            else:
+                positions = config.position_scale * config.init_std
+                self.history_query = HistoryQuery(dim, config.heads, config.long_window, positions)
             self.memory = InterestMemory(dim, config.memory_units, config.init_std)
         if config.short_term and config.long_term:
             self.fusion = FUSIONS[config.fusion](dim)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.kernels import from_scipy, tanh_, transposed
+from magnn.model.kernels import distinct, from_scipy, tanh_, transposed
 from magnn.model.window_mean import WindowMean
 
 
@@ -112,16 +112,9 @@ class ShortTerm(nn.Module):
     def learning(self, graph: ItemGraph, input_ND: Tensor, recent_BL: Tensor) -> Tensor:
         """s, (B, D), as `forward` of the present `states`; of a large catalogue only those that the windows hold."""
         padding = len(input_ND) - 1
-        items_S, places_BL = _distinct(recent_BL, padding)
+        items_S, places_BL = distinct(recent_BL, padding)
         if input_ND.device.type != "cpu" or len(items_S) > padding / 2:
             return self.forward(self.states(graph, input_ND), recent_BL)
         counts_SN, inverse_degree_S1 = graph.rows(items_S, input_ND)
         states_SD = _States.apply(input_ND, self.project.weight, counts_SN, inverse_degree_S1, items_S)  # type: ignore[no-untyped-call]
         return self.forward(states_SD, places_BL)
-
-
-def _distinct(items_BL: Tensor, padding: int) -> tuple[Tensor, Tensor]:
-    """The items that are there, ascending, and padding as the last whether it is there or not; and the place of each."""
-    there_N = torch.zeros(padding + 1, dtype=torch.bool, device=items_BL.device)
-    there_N[items_BL] = there_N[padding] = True
-    return there_N.nonzero().squeeze(1), (there_N.cumsum(dim=0) - 1)[items_BL]

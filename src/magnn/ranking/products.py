@@ -40,6 +40,10 @@ class DotScorer:
         """Fill the block (B, N) with the scores of users (B,)."""
         torch.mm(self.vectors_UD[torch.from_numpy(users_B)], self.items_ND.T, out=out_BN)
 
+    def add(self, users_B: NDArray[np.int64], out_BN: Tensor) -> None:
+        """Add the scores of users (B,) to what the block (B, N) holds."""
+        torch.addmm(out_BN, self.vectors_UD[torch.from_numpy(users_B)], self.items_ND.T, out=out_BN)
+
 
 def pairs(histories: Histories, users_B: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Row in `users_B` and item of each of their events, int64."""

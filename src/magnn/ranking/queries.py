@@ -56,11 +56,9 @@ class GraphScorer:
 
     def __call__(self, users_B: NDArray[np.int64], out_BN: Tensor) -> None:
         """Fill the block (B, N) with the scores of users (B,)."""
-        self.dense(users_B, out_BN)
-        scores_BN = out_BN.numpy()
-        scores_BN += self.part.popularity
-        found = self.part.scores(self.histories.take(users_B)).tocoo()
-        scores_BN[found.row, found.col] += found.data
+        self.part.scores(self.histories.take(users_B)).toarray(out=out_BN.numpy())
+        self.dense.add(users_B, out_BN)
+        out_BN += torch.from_numpy(self.part.popularity)
 
 
 def user_scorer(

@@ -18,6 +18,8 @@ class TrainingConfig(BaseModel):
         (1024, 4096)
         >>> round(config.rate_of(batch=4096), 4)
         0.002
+        >>> config.q_of(events=100_000, items=10_000), config.q_of(events=1_000_000, items=4_000)
+        (0.3, 0.0)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,11 +47,12 @@ class TrainingConfig(BaseModel):
         "bpr",
         description="bpr: the paper's, against sampled negatives; softmax: against the catalogue, one target a sample",
     )
-    gce_q: float = Field(
-        0.3,
+    gce_q: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless",
+        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; if not given, "
+        "0.3 on a log with up to 20 events an item, less on a denser one, 0 from 200 on",
     )
     candidates: int = Field(
         4096,
@@ -95,3 +98,15 @@ class TrainingConfig(BaseModel):
         if self.learning_rate is not None:
             return self.learning_rate
         return (1e-3 if self.loss == "bpr" else 2.8e-3) * math.sqrt(batch / 1024)
+
+    def q_of(self, events: int, items: int) -> float:
+        """q of the generalised cross-entropy, from how many events an item has.
+
+        What the log loss wants to know of every sample, a sparse log cannot tell: there it gains to leave the hopeless ones
+        alone. On a dense one they can be learned (docs/experiments.md).
+        """
+        if self.gce_q is not None:
+            return self.gce_q
+        sparse, dense = 20, 200  # events an item
+        density = min(max(events / max(items, 1), sparse), dense)
+        return 0.3 * (1 - math.log(density / sparse) / math.log(dense / sparse))

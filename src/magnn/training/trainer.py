@@ -218,6 +218,6 @@ def batch_softmax(
         model.items_of(targets_BT[:, 0]),
         model.items if n_drawn == n_items else model.items_of(torch.from_numpy(drawn_C).to(device)),
         excluded,
-        q=config.gce_q,
+        q=config.q_of(len(histories.items), n_items),
         times=n_items / n_drawn,
     )

@@ -102,7 +102,7 @@ def tune(
     windows = training_windows(
         train, model.short_window, model.long_window, training.targets, whole=training.whole_window
     )
-    space = space_around(base, named_in(config), len(windows))
+    space = space_around(base, named_in(config), samples=len(windows), events=len(train.items), items=train.n_items)
     if not space.ranges:
         raise InputError("the configuration sets everything that would be searched; take something out of it")
     digest = hashlib.sha256(f"{train.n_items} {split.protocol}".encode())

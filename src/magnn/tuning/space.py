@@ -85,15 +85,16 @@ class Space:
         }
 
 
-def space_around(base: Settings, fixed: Iterable[str], samples: int) -> Space:
+def space_around(base: Settings, fixed: Iterable[str], *, samples: int, events: int, items: int) -> Space:
     """The space of the preset of `base`, without the settings in `fixed`.
 
     Args:
         fixed: dotted names.
-        samples: of an epoch, from which batch and learning rate follow where they are not given.
+        samples, events, items: of the training log, from which follows what the settings leave open: batch and learning
+            rate, and how much the top of the list counts.
 
     Example:
-        >>> space = space_around(Settings(), fixed=["model.dim"], samples=100_000)
+        >>> space = space_around(Settings(), fixed=["model.dim"], samples=100_000, events=120_000, items=9000)
         >>> "model.dim" in space.ranges, round(space.defaults["training.learning_rate"], 4)
         (False, 0.0028)
         >>> space.settings({"training.l2": 1.2345}).training.l2
@@ -101,7 +102,7 @@ def space_around(base: Settings, fixed: Iterable[str], samples: int) -> Space:
     """
     batch = base.training.batch_of(samples)
     values = base.model_dump()
-    values["training"]["learning_rate"] = base.training.rate_of(batch)
+    values["training"] |= {"learning_rate": base.training.rate_of(batch), "gce_q": base.training.q_of(events, items)}
     ranges, defaults = {}, {}
     for name, wanted in SPACE[base.preset].items():
         if name in fixed:

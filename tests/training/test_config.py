@@ -1,0 +1,40 @@
+"""Settings that follow from the log: they stay in their bounds, and hardly move when the log is drawn anew."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magnn.settings import PRESETS
+from magnn.training.config import TrainingConfig
+from tests.worlds import histories_of
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@given(events=st.integers(1, 10**8), items=st.integers(1, 10**6))
+def test_what_follows_from_a_log_stays_in_its_bounds(preset: str, events: int, items: int) -> None:
+    config = PRESETS[preset].training
+    smallest, largest = (512, 2048) if config.loss == "softmax" else (1024, 16_384)
+    assert smallest <= config.batch_of(events) <= largest
+    assert 1e-3 <= config.rate_of(config.batch_of(events)) <= 4e-3
+    assert 0 <= config.q_of(events, items) <= 0.3
+    assert config.q_of(2 * events, items) <= config.q_of(events, items)  # the denser, the nearer to the log loss
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_settings_follow_from_a_resampled_log(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lengths = rng.lognormal(3, 1, 2000).astype(int) + 1
+    whole = histories_of([rng.integers(900, size=n).tolist() for n in lengths], 900)
+    again = whole.take(rng.integers(whole.n_users, size=whole.n_users))
+    config = TrainingConfig(loss="softmax", targets=1)
+    one, other = (config.q_of(len(h.items), len(np.unique(h.items))) for h in (whole, again))
+    assert 0.05 < one < 0.25  # in the range where it moves at all
+    assert abs(one - other) < 0.02
+    batches = config.batch_of(len(whole.items)), config.batch_of(len(again.items))
+    assert max(batches) <= 2 * min(batches)
+
+
+def test_what_is_given_is_taken() -> None:
+    config = TrainingConfig(gce_q=0.5, batch_size=100, learning_rate=0.1)
+    assert (config.q_of(10**9, 1), config.batch_of(10**9), config.rate_of(7)) == (0.5, 100, 0.1)
