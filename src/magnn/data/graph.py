@@ -51,7 +51,9 @@ def co_occurrence(histories: Histories) -> sp.csr_array:
         >>> co_occurrence(h).toarray().tolist()
         [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]
     """
-    return sp.csr_array(sp.vstack(list(_co_occurrence(histories)), format="csr"))
+    graph = sp.csr_array(sp.vstack(list(_co_occurrence(histories)), format="csr"))
+    graph.sort_indices()
+    return graph
 
 
 def near_co_occurrence(histories: Histories, neighbours: int) -> sp.csr_array:
@@ -78,15 +80,26 @@ def nearest(graph: sp.csr_array, counts_N: NDArray[Any], neighbours: int) -> sp.
     Of equal ones the lower item stays.
 
     Args:
-        graph: (rows, N), canonical, without negative values.
+        graph: (rows, N), without negative values; columns in any order.
         counts_N: events of each item.
     """
     lengths = np.diff(graph.indptr)
-    row = np.repeat(np.arange(graph.shape[0]), lengths)
-    order = np.lexsort((-graph.data / np.sqrt(counts_N[graph.indices] + 5), row))
-    place = np.arange(len(order)) - np.repeat(graph.indptr[:-1], lengths)
-    kept = np.sort(order[place < neighbours])
-    return sp.csr_array((graph.data[kept], (row[kept], graph.indices[kept])), shape=graph.shape)
+    strength = graph.data / np.sqrt(counts_N[graph.indices] + 5)
+    least_N = np.full(graph.shape[0], -np.inf)
+    for row in np.flatnonzero(lengths > neighbours):
+        of_row = strength[graph.indptr[row] : graph.indptr[row + 1]]
+        least_N[row] = (
+            np.partition(of_row, len(of_row) - neighbours)[len(of_row) - neighbours] if neighbours else np.inf
+        )
+    # What reaches the least that is kept: as many as wanted, and what equals the last of them.
+    near = np.flatnonzero(strength >= np.repeat(least_N, lengths))
+    row_X = np.repeat(np.arange(graph.shape[0]), lengths)[near]
+    order = np.lexsort((graph.indices[near], -strength[near], row_X))
+    first_N = np.searchsorted(row_X, np.arange(graph.shape[0]))
+    place_X = np.arange(len(order)) - first_N[row_X]
+    kept = near[np.sort(order[place_X < neighbours])]
+    rows = np.repeat(np.arange(graph.shape[0]), lengths)[kept]
+    return sp.csr_array((graph.data[kept], (rows, graph.indices[kept])), shape=graph.shape)
 
 
 def _following(histories: Histories, weights: Sequence[float]) -> sp.csr_array:
@@ -103,7 +116,7 @@ def _following(histories: Histories, weights: Sequence[float]) -> sp.csr_array:
 
 
 def _co_occurrence(histories: Histories) -> Iterator[Any]:
-    """Its rows, block by block, of about `PAIRS` pairs each."""
+    """Its rows, block by block, of about `PAIRS` pairs each; columns in any order."""
     n_items = histories.n_items
     ones = np.ones(len(histories.items), np.float32)
     seen_UN = sp.csr_array((ones, (histories.users, histories.items)), shape=(histories.n_users, n_items))
@@ -116,7 +129,7 @@ def _co_occurrence(histories: Histories) -> Iterator[Any]:
     block_N = (np.cumsum(pairs_N) // PAIRS).astype(np.int64)
     bounds = [0, *(np.flatnonzero(np.diff(block_N)) + 1), n_items]
     for first, end in pairwise(bounds):
-        found = sp.coo_array(seen_NU[first:end] @ weighted_UN)
-        apart = found.row + first != found.col
-        places = found.row[apart], found.col[apart]
-        yield sp.csr_array((found.data[apart], places), shape=(end - first, n_items))
+        found = sp.csr_array(seen_NU[first:end] @ weighted_UN)
+        found.data[found.indices == np.repeat(np.arange(first, end), np.diff(found.indptr))] = 0  # the diagonal
+        found.eliminate_zeros()
+        yield found
