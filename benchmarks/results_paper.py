@@ -1,0 +1,169 @@
+"""The sections of docs/results.md about the paper's own experiments."""
+
+import numpy as np
+
+from benchmarks.paper import published
+from benchmarks.paper.experiments import ABLATION, DEFAULT_SIZE, FEWER_SEEDS, SIZES, main_result, size_run, tuning
+from benchmarks.paper.experiments import PROTOCOL as PAPER
+from benchmarks.results_pictures import plot_seeds, plot_sizes
+from benchmarks.results_tables import (
+    Page,
+    duration,
+    mean_sd,
+    number,
+    p_between,
+    p_words,
+    provenance,
+    seeds_in_words,
+    threads_in_words,
+    with_ci,
+)
+from benchmarks.runs import KS, ours
+from benchmarks.significance import TEST
+from magnn.reporting.attributes import holm
+
+CDS = "amazon-cds"
+
+
+def main_result_section(page: Page) -> None:
+    """The paper's table 2, and ours by seed."""
+    runs = page.runs(main_result(CDS))
+    finished = [run for run in runs if not run.error]
+    page.add("## The paper's main result: Amazon CDs", "Protocol `paper`, refit; 17,052 users, 35,118 items.")
+    rows = [[f"{name}, published", number(r), "", number(n)] for name, (r, n) in published.CDS.items()]
+    if finished:
+        means = [mean_sd(finished, metric) for metric in ("recall@10", "ndcg@10", "ndcg_fixed@10")]
+        rows.append(
+            [f"**MA-GNN, here, preset `paper`, {seeds_in_words(finished)}**", *(f"**{mean}**" for mean in means)]
+        )
+    for name in ("Item-kNN with recency", "Popularity"):
+        rows += [
+            [f"{name}, here", *(number(run.metrics[m]) for m in ("recall@10", "ndcg@10", "ndcg_fixed@10"))]
+            for run in page.finals(name, CDS, PAPER, refit=True)
+            if not run.error
+        ]
+    page.table(("", "recall@10", "ndcg@10", "ndcg_fixed@10"), rows)
+    if not finished:
+        return
+    page.add(f"At other lengths of the list, mean and standard deviation over {seeds_in_words(finished)}:")
+    page.table(
+        ("", *(f"k = {k}" for k in KS)),
+        [[m, *(mean_sd(finished, f"{m}@{k}") for k in KS)] for m in ("recall", "ndcg", "ndcg_fixed")],
+    )
+    page.table(
+        ("seed", "recall@10", "ndcg@10", "ndcg_fixed@10", "epochs", "fit", "peak memory"),
+        [
+            [
+                str(run.spec.seed),
+                *(with_ci(run, metric) for metric in ("recall@10", "ndcg@10", "ndcg_fixed@10")),
+                str(run.epochs),
+                f"{duration(run.fit_seconds)}, {threads_in_words(run)}",
+                f"{run.peak_gib:.2f} GiB",
+            ]
+            for run in finished
+        ],
+    )
+    page.add(
+        "In brackets, 95% bootstrap intervals over users. Fit: choosing the epoch and the final fit.",
+        "![Metric against seed](results/seeds.png)",
+        provenance("python -m benchmarks.paper amazon-cds main", finished),
+    )
+    plot_seeds(page.pictures, finished)
+
+
+def ablation_section(page: Page) -> None:
+    """The paper's six rows."""
+    full = [run for run in page.runs(ours(CDS, PAPER, seed=seed) for seed in range(FEWER_SEEDS)) if not run.error]
+    groups = {
+        variant: [
+            run
+            for run in page.runs(
+                ours(CDS, PAPER, variant=variant, config={"model": parts}, seed=seed) for seed in range(FEWER_SEEDS)
+            )
+            if not run.error
+        ]
+        for variant, parts in ABLATION.items()
+    } | {"full": full}
+    if not full or not all(groups.values()):
+        return
+    page.add("## Ablation: Amazon CDs", "S: short term; H: long term with memory. Full: gated, and co-occurrence.")
+    tests = {name: p_between(runs, full, "recall@10") for name, runs in groups.items() if name != "full"}
+    corrected = dict(zip(tests, holm(np.array(list(tests.values()))).tolist(), strict=True))
+    page.table(
+        (
+            "",
+            "published recall@10",
+            "recall@10",
+            "published ndcg_fixed@10",
+            "ndcg_fixed@10",
+            "seeds",
+            "p, against full",
+        ),
+        [
+            [
+                name,
+                number(published.CDS_ABLATION[name][0]),
+                mean_sd(runs, "recall@10"),
+                number(published.CDS_ABLATION[name][1]),
+                mean_sd(runs, "ndcg_fixed@10"),
+                str(len(runs)),
+                p_words(corrected[name]) if name in corrected else "",
+            ]
+            for name, runs in groups.items()
+        ],
+    )
+    page.add(
+        f"p: {TEST}; of recall@10, each user's mean over seeds.",
+        provenance("python -m benchmarks.paper amazon-cds ablation", [run for runs in groups.values() for run in runs]),
+    )
+
+
+def sizes_section(page: Page) -> None:
+    """Heads and memory units."""
+    found = {
+        (setting, size): [
+            run for run in page.runs(size_run(CDS, setting, size, seed) for seed in range(FEWER_SEEDS)) if not run.error
+        ]
+        for setting in ("heads", "memory_units")
+        for size in SIZES
+    }
+    if not all(found.values()):
+        return
+    page.add("## Heads and memory units: Amazon CDs", f"The other stays at {DEFAULT_SIZE}.")
+    page.table(
+        ("recall@10", *map(str, SIZES)),
+        [
+            [words, *(mean_sd(found[setting, size], "recall@10") for size in SIZES)]
+            for setting, words in (("heads", "attention heads h"), ("memory_units", "memory units m"))
+        ],
+    )
+    page.add(
+        "![Recall against heads and memory units](results/sizes.png)",
+        provenance("python -m benchmarks.paper amazon-cds sizes", [run for runs in found.values() for run in runs]),
+    )
+    plot_sizes(page.pictures, found)
+
+
+def tuning_section(page: Page) -> None:
+    """What the settings that the paper leaves open are worth."""
+    runs = sorted((run for run in page.runs(tuning(CDS)) if not run.error), key=lambda run: -run.metrics["ndcg@10"])
+    if not runs:
+        return
+    page.add(
+        "## What mattered: Amazon CDs, validation events",
+        "One thing changed at a time from the preset; one seed; no test event is looked at.",
+    )
+    page.table(
+        ("", "recall@10", "ndcg@10", "best epoch", "training"),
+        [
+            [
+                run.spec.variant.removeprefix("tuning "),
+                with_ci(run, "recall@10"),
+                with_ci(run, "ndcg@10"),
+                str(run.epochs),
+                f"{duration(run.fit_seconds)}, {threads_in_words(run)}",
+            ]
+            for run in runs
+        ],
+    )
+    page.add(provenance("python -m benchmarks.paper amazon-cds tuning", runs))

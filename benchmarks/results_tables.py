@@ -1,0 +1,117 @@
+"""What the sections of docs/results.md are made with: a page that collects lines, and how numbers look on it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.comparison import final_specs
+from benchmarks.runs import Run, Spec, StaleRunError, load, users_of
+from benchmarks.significance import paired_p
+from magnn.data.split import Protocol
+
+
+class Page:
+    """Lines of the page, and what was refused while they were written."""
+
+    def __init__(self, pictures: Path) -> None:
+        self.pictures = pictures
+        self.lines: list[str] = []
+        self.refused: list[str] = []
+
+    def add(self, *lines: str) -> None:
+        """Paragraphs."""
+        for line in lines:
+            self.lines += [line, ""]
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """The first column holds words, the others numbers."""
+        self.lines += [cells(head), "|---|" + "---:|" * (len(head) - 1), *map(cells, rows), ""]
+
+    def runs(self, specs: Iterable[Spec]) -> list[Run]:
+        """Those that are there and did not fail; a file of something else is refused, and the page says so."""
+        found = []
+        for spec in specs:
+            try:
+                run = load(spec)
+            except StaleRunError as stale:
+                self.refused.append(str(stale))
+            else:
+                if run is not None:
+                    found.append(run)
+        return found
+
+    def finals(self, name: str, data: str, protocol: Protocol, *, refit: bool) -> list[Run]:
+        """The one run of a system on the test events: of whichever of its settings, but of no others."""
+        reasons = []
+        for spec in final_specs(name, data, protocol, refit=refit):
+            try:
+                run = load(spec)
+            except StaleRunError as stale:
+                reasons.append(str(stale))
+            else:
+                if run is not None:
+                    return [run]
+        self.refused += reasons[:1]
+        return []
+
+
+def p_between(a: Sequence[Run], b: Sequence[Run], metric: str) -> float:
+    """Between two systems, each user's metric averaged over seeds."""
+    of_users = [[users_of(run.spec)[metric].to_numpy() for run in runs] for runs in (a, b)]
+    first_U, second_U = (np.mean(values, axis=0, dtype=float) for values in of_users)
+    return paired_p(first_U, second_U)
+
+
+def p_words(p: float) -> str:
+    """As a table shows it."""
+    return "p<.01" if p < 0.01 else f"p={p:.2f}".replace("0.", ".")
+
+
+def mean_sd(runs: Sequence[Run], metric: str) -> str:
+    """Mean over runs, and their standard deviation where there are several."""
+    values = [run.metrics[metric] for run in runs]
+    return number(np.mean(values)) + (f" ± {number(np.std(values, ddof=1))}" if len(values) > 1 else "")
+
+
+def with_ci(run: Run, metric: str) -> str:
+    """A metric of a run and its 95% interval."""
+    low, high = run.ci95[metric]
+    return f"{number(run.metrics[metric])} ({number(low)}-{number(high)})"
+
+
+def number(value: float | np.floating[Any]) -> str:
+    """Four decimals, without the zero before the point."""
+    return f"{value:.4f}".lstrip("0") if value < 1 else f"{value:.4f}"
+
+
+def seeds_in_words(runs: Sequence[Run]) -> str:
+    """How many runs."""
+    return f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
+
+
+def duration(seconds: float) -> str:
+    """In seconds or minutes."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def threads_in_words(run: Run) -> str:
+    """That a run had."""
+    return f"{run.threads} thread{'s' if run.threads > 1 else ''}"
+
+
+def cells(words: Sequence[str]) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(words) + " |"
+
+
+def provenance(command: str, runs: Sequence[Run]) -> str:
+    """Where and when, of all of them."""
+    dates = sorted({run.about["date"] for run in runs})
+    machines = sorted({f"{run.about['machine']}, Python {run.about['python']}" for run in runs})
+    each = [run.about["versions"].items() for run in runs]
+    versions = sorted({", ".join(f"{package} {number}" for package, number in pairs) for pairs in each})
+    commits = sorted({run.about["commit"] for run in runs})
+    when = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    return f"`{command}`: {when}; {'; '.join(machines)}; {'; '.join(versions)}; commits {', '.join(commits)}."
