@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.additions import additions_section
 from benchmarks.measure import ROOT
 from benchmarks.peers.comparison import BEST, COMPARISONS, MAGNN, NAMES, OURS, SEEDS, final_specs
 from benchmarks.results_paper import ablation_section, main_result_section, sizes_section, tuning_section
@@ -48,6 +49,7 @@ def write_page(pictures: Path = PICTURES) -> str:
     tuning_section(page)
     for data, protocol, refit in COMPARISONS:
         _comparison(page, data, protocol, refit)
+    additions_section(page)
     if page.refused:
         page.add("## Refused", "Result files of other data, code or settings than the tables are about; not in them.")
         page.lines += [f"- {reason}" for reason in page.refused]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import results_page, runs
+from benchmarks import additions, results_page, runs
 from benchmarks.paper.experiments import ablation, main_result, sizes
 from benchmarks.peers.comparison import COMPARISONS, NAMES, final_specs
 from benchmarks.runs import KS, PER_USER_METRICS, Run, Spec, failed, store
@@ -89,6 +89,27 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     assert "p<.01" in section(text, "amazon-cds, paper")
     assert "p=1.00" in section(text, "ml-1m, paper")  # all made up alike
     assert "Refused" not in text
+
+
+def test_what_an_addition_is_worth_is_beside_the_preset(folder: Path) -> None:
+    of_beauty = additions.specs("amazon-beauty")
+    make_up([of_beauty[additions.WHOLE]], 0.2)
+    make_up([of_beauty["without the graph part"], of_beauty["log loss"]], 0.1)
+    page = results_page.write_page(folder)
+    table = section(page, "What each addition is worth: amazon-beauty")
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith(("| with", "| log", "| **"))]
+    assert rows[0][0] == "| **preset `best`**"
+    assert {row[0]: row[3:5] for row in rows[1:]} == {
+        "| without the graph part": ["50%", "p<.01"],
+        "| log loss": ["50%", "p<.01"],
+    }
+    assert "ml-1m, validation" not in page
+
+
+def test_every_variant_is_another_model() -> None:
+    for data in additions.PROTOCOLS:
+        found = [spec.model_copy(update={"variant": ""}) for spec in additions.specs(data).values()]
+        assert len({spec.model_dump_json() for spec in found}) == len(found)
 
 
 def test_what_is_of_other_code_is_refused_and_said(folder: Path) -> None:

@@ -1,0 +1,120 @@
+"""What each addition to the paper's model is worth: `python -m benchmarks.additions [DATA ...]`.
+
+The preset `best`, and the same with one thing taken back or one part of the network left out; trained on train alone and
+judged on the validation events, where they were chosen. One JSON file a run; what is finished is not run again.
+"""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+import numpy as np
+
+from benchmarks.paper.process import run_in_process
+from benchmarks.results_tables import Page, duration, number, p_between, p_words, provenance, with_ci
+from benchmarks.runs import Run, Spec, describe, is_finished, ours, until_stopped
+from benchmarks.significance import TEST
+from magnn.data.split import Protocol
+from magnn.reporting.attributes import holm
+
+PROTOCOLS: dict[str, Protocol] = {
+    "amazon-beauty": "leave-one-out",
+    "ml-latest-small": "paper",
+    "ml-1m": "leave-one-out",
+}
+WHOLE = "preset `best`"
+VARIANTS: dict[str, dict[str, Any]] = {
+    WHOLE: {},
+    "without the graph part": {"graph": {"neighbours": 0}},
+    "windows not weighted by age": {"model": {"recency": False}},
+    "two vectors an item": {"model": {"tied": False}},
+    "with taste": {"model": {"taste": True}},
+    "scores without cosine": {"model": {"cosine": False}},
+    "without dropout": {"model": {"dropout": 0.0}},
+    "50 numbers an item": {"model": {"dim": 50}},
+    "windows of 5 and 20": {"model": {"short_window": 5, "long_window": 20}},
+    "constant learning rate": {"training": {"decay": False}},
+    "without short term": {"model": {"short_term": False}},
+    "without long term": {"model": {"long_term": False}},
+    "without co-occurrence": {"model": {"cooccurrence": False}},
+}
+# The preset's loss follows from how dense a log is; this is what a log of the other kind gets.
+OTHER_LOSS: dict[str, tuple[str, float]] = {
+    "amazon-beauty": ("log loss", 0.0),
+    "ml-latest-small": ("log loss", 0.0),
+    "ml-1m": ("generalised cross-entropy", 0.3),
+}
+
+
+def specs(data: str) -> dict[str, Spec]:
+    """A run for each variant."""
+    loss, q = OTHER_LOSS[data]
+    return {
+        variant: ours(
+            data,
+            PROTOCOLS[data],
+            preset="best",
+            variant="" if variant == WHOLE else variant,
+            config=change,
+            refit=False,
+            on="valid",
+        )
+        for variant, change in (VARIANTS | {loss: {"training": {"gce_q": q}}}).items()
+    }
+
+
+def additions_section(page: Page) -> None:
+    """A table for each log of which the preset and anything else are there."""
+    for data, protocol in PROTOCOLS.items():
+        found = {variant: runs[0] for variant, spec in specs(data).items() if (runs := page.runs([spec]))}
+        finished = {variant: run for variant, run in found.items() if not run.error}
+        if WHOLE not in finished or len(finished) == 1:
+            continue
+        page.add(
+            f"## What each addition is worth: {data}, validation events",
+            f"The preset `best` with one thing taken back; protocol {protocol}, trained on train, one seed.",
+        )
+        _table(page, finished)
+        page.add(
+            f"p: against the preset, {TEST}, of ndcg@10.",
+            provenance(f"python -m benchmarks.additions {data}", list(finished.values())),
+        )
+
+
+def _table(page: Page, finished: dict[str, Run]) -> None:
+    whole = finished[WHOLE]
+    others = {variant: run for variant, run in finished.items() if variant != WHOLE}
+    corrected = holm(np.array([p_between([run], [whole], "ndcg@10") for run in others.values()]))
+    p_of = dict(zip(others, corrected.tolist(), strict=True))
+    page.table(
+        ("", "recall@10", "ndcg@10", "of the preset's", "p", "fit"),
+        [
+            [
+                f"**{variant}**" if variant == WHOLE else variant,
+                number(run.metrics["recall@10"]),
+                with_ci(run, "ndcg@10"),
+                f"{run.metrics['ndcg@10'] / whole.metrics['ndcg@10']:.0%}",
+                p_words(p_of[variant]) if variant in p_of else "",
+                duration(run.fit_seconds),
+            ]
+            for variant, run in sorted(finished.items(), key=lambda item: -item[1].metrics["ndcg@10"])
+        ],
+    )
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = ArgumentParser(prog="python -m benchmarks.additions", description=__doc__)
+    parser.add_argument("data", nargs="*", help=f"of {', '.join(PROTOCOLS)}; all if none is named")
+    parser.add_argument("--retry", action="store_true", help="run again what failed")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.data) - set(PROTOCOLS):
+        parser.error(f"no log {', '.join(sorted(unknown))}; there are {', '.join(PROTOCOLS)}")
+    for data in arguments.data or PROTOCOLS:
+        for variant, spec in specs(data).items():
+            if not is_finished(spec, retry=arguments.retry):
+                print(f"{data}, {variant}: {describe(run_in_process(spec))}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    until_stopped(main)
