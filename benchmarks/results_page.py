@@ -19,6 +19,7 @@ from benchmarks.results_tables import (
     p_words,
     provenance,
     seeds_in_words,
+    threads_in_words,
     with_ci,
 )
 from benchmarks.runs import Run
@@ -105,10 +106,10 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     best = [by_name[BEST], *(run for run in page.runs(more) if not run.error)] if BEST in by_name else []
     if len(best) > 1:
         means = ", ".join(f"{metric} {mean_sd(best, metric)}" for metric in COMPARED)
-        slowest = max(run.fit_seconds for run in best)
+        slowest = max(run.fit_seconds for run in best if run.threads == best[0].threads)
         page.add(
             f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; "
-            f"fits of {duration(slowest)} at most."
+            f"fits of {duration(slowest)} at most on {threads_in_words(best[0])}."
         )
     limits = sorted({run.limit_seconds for run in finished if run.limit_seconds})
     words = (
