@@ -3,8 +3,8 @@
 The paper's attention knows the order of a history by positions that are added to the items, and the user by a taste that
 is added to each of them; both stand inside a tanh, so that every place of every window is a sum and a product of its own.
 Here a learned number for each age and head is added to an item's logit instead, as in ALiBi (Press et al., ICLR 2022). A
-logit is then of the item alone, computed once however many windows it is in, and the same accuracy costs a third of the
-time (docs/experiments.md). This is our departure, not the paper's.
+logit is then of the item alone, computed once however many windows it is in: a training step takes half the time for the
+same accuracy (docs/experiments.md). This is our departure, not the paper's.
 
 Shapes: B = batch, H = long history, D = embedding size, A = attention heads, N = items, S = items that are in a history.
 """
