@@ -85,6 +85,17 @@ def test_score_and_rank_are_those_of_the_list(preset: str, request: pytest.Fixtu
     assert f"on place 10, it lacks {tenth.score - found.score:.3g}" in found.in_words()
 
 
+def test_the_reasons_of_a_sentence_come_to_100_percent(best_recommender: magnn.Recommender) -> None:
+    """Also where parts of one reason speak against each other."""
+    events = best_recommender.split.events
+    for user in events.user_ids[:5]:
+        for item in events.item_ids[:20]:
+            found = best_recommender.explain(user, item)
+            shares = [abs(cause.share) for cause in found.causes()]
+            assert 0.98 < sum(shares) < 1 + 1e-9
+            assert shares == sorted(shares, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("parts", "focus"),
     [({}, 0), ({"cooccurrence": False}, 1), ({"long_term": False, "short_term": False}, 0)],

@@ -69,10 +69,10 @@ class ReadItem:
 
 @dataclass(frozen=True)
 class Cause:
-    """A reason in a user's words, over the parts of the score.
+    """A reason in a user's words: parts of the score that are one thing to a user.
 
     Attributes:
-        share: of the score, negative for what speaks against the item.
+        share: of all reasons' absolute values, so that those of one item come to 100%; negative for what speaks against it.
         items: of what came last, the (at most three) items that count most, each with its share.
     """
 
@@ -131,15 +131,16 @@ class Explanation:
     def causes(self) -> list[Cause]:
         """Why, the weightiest first; what is less than half a percent is left out."""
         parts = self.parts
+        totals = {
+            "what came last": parts["short_term"] + parts["co_occurrence"] + parts["graph"],
+            "the longer history": parts["long_term"] + parts["memory"],
+            "general taste": parts["taste"],
+            "its popularity": parts["popularity"],
+        }
+        whole = sum(map(abs, totals.values())) or 1.0
         best = sorted((i for i in self.by_item if i.total > 0), key=lambda i: -i.total)[:3]
-        items = [(i, self.share(i.total)) for i in best]
-        recent = self.share(parts["short_term"] + parts["co_occurrence"] + parts["graph"])
-        causes = [
-            Cause("what came last", recent, items),
-            Cause("the longer history", self.share(parts["long_term"] + parts["memory"])),
-            Cause("general taste", self.share(parts["taste"])),
-            Cause("its popularity", self.share(parts["popularity"])),
-        ]
+        items = {"what came last": [(i, i.total / whole) for i in best]}
+        causes = [Cause(what, total / whole, items.get(what, [])) for what, total in totals.items()]
         return sorted((c for c in causes if abs(c.share) >= 0.005), key=lambda c: -abs(c.share))
 
     def in_words(self) -> str:
