@@ -11,7 +11,7 @@ import magnn
 from magnn.errors import InputError, UnknownIdError
 from magnn.explain import PARTS
 from tests.conftest import SMALL_MODEL
-from tests.training.test_fitting import SMALL, config, partner_world
+from tests.training.test_fitting import SMALL, config, log_of, partner_world
 
 
 def assert_adds_up(found: magnn.Explanation) -> None:
@@ -97,14 +97,24 @@ def test_the_reasons_of_a_sentence_come_to_100_percent(best_recommender: magnn.R
 
 
 @pytest.mark.parametrize(
-    ("parts", "focus"),
-    [({}, 0), ({"cooccurrence": False}, 1), ({"long_term": False, "short_term": False}, 0)],
-    ids=["all", "short term", "co-occurrence"],
+    ("parts", "neighbours", "focus"),
+    [
+        ({}, 0, 0),
+        ({"cooccurrence": False}, 0, 1),
+        ({"long_term": False, "short_term": False}, 0, 0),
+        ({"long_term": False, "short_term": False, "cooccurrence": False}, 20, 0),
+    ],
+    ids=["all", "short term", "co-occurrence", "graph"],
 )
-def test_the_item_that_decides_carries_the_score(parts: dict[str, bool], focus: int) -> None:
+def test_the_item_that_decides_carries_the_score(parts: dict[str, bool], neighbours: int, focus: int) -> None:
     """Odd users end on an item whose partner comes next: of the recent items, that one must be the cause."""
     split = partner_world()
-    settings = {**config(epochs=40, targets=1, patience=40, l2=1e-3), "model": {**SMALL, "short_window": 2, **parts}}
+    model = {**SMALL, "short_window": 2, **parts}
+    settings = {
+        **config(epochs=40, targets=1, patience=40, l2=1e-3),
+        "model": model,
+        "graph": {"neighbours": neighbours},
+    }
     rec = magnn.fit(split, config=settings, refit=False)
     events, right = split.events, []
     for number in range(1, 60, 2):
@@ -116,6 +126,21 @@ def test_the_item_that_decides_carries_the_score(parts: dict[str, bool], focus: 
         right.append(latest.item == history[-1] and latest.total == max(i.total for i in found.by_item))
         right[-1] &= found.share(latest.total) > 0.5
     assert np.mean(right) > 0.8
+
+
+def test_what_decided_before_the_last_item_is_seen_by_the_long_term() -> None:
+    """Everybody meets an item, then a filler that says nothing, then the item's partner: only the long term can know."""
+    rng = np.random.default_rng(3)
+    markers = [rng.permutation(12)[:4].tolist() for _ in range(240)]
+    walks = [[name for n, m in enumerate(ms) for name in (f"a{m:02d}", f"f{n}", f"b{m:02d}")] for ms in markers]
+    settings = config(epochs=60, targets=1, l2=1e-3, weight_rate=1.0)
+    model = {**SMALL, "short_window": 1, "long_window": 1, "taste": False}
+    rec = magnn.fit(log_of(walks, "none"), config={**settings, "model": model})
+    for user, walk in enumerate(walks[:30]):
+        found = rec.explain(user, walk[-1], history=walk[:-1])
+        assert found.rank == 1
+        assert found.share(found.parts["long_term"] + found.parts["memory"]) > 0.5
+        assert found.read[0].item == walk[-3]
 
 
 def test_focus_and_without_ask_as_if(recommender: magnn.Recommender) -> None:
