@@ -86,20 +86,18 @@ def nearest(graph: sp.csr_array, counts_N: NDArray[Any], neighbours: int) -> sp.
     lengths = np.diff(graph.indptr)
     strength = graph.data / np.sqrt(counts_N[graph.indices] + 5)
     least_N = np.full(graph.shape[0], -np.inf)
-    for row in np.flatnonzero(lengths > neighbours):
-        of_row = strength[graph.indptr[row] : graph.indptr[row + 1]]
-        least_N[row] = (
-            np.partition(of_row, len(of_row) - neighbours)[len(of_row) - neighbours] if neighbours else np.inf
-        )
+    for i in np.flatnonzero(lengths > neighbours):
+        of_row = strength[graph.indptr[i] : graph.indptr[i + 1]]
+        least_N[i] = np.partition(of_row, len(of_row) - neighbours)[len(of_row) - neighbours] if neighbours else np.inf
+    row = np.repeat(np.arange(graph.shape[0]), lengths)
     # What reaches the least that is kept: as many as wanted, and what equals the last of them.
-    near = np.flatnonzero(strength >= np.repeat(least_N, lengths))
-    row_X = np.repeat(np.arange(graph.shape[0]), lengths)[near]
+    near = np.flatnonzero(strength >= least_N[row])
+    row_X = row[near]
     order = np.lexsort((graph.indices[near], -strength[near], row_X))
     first_N = np.searchsorted(row_X, np.arange(graph.shape[0]))
     place_X = np.arange(len(order)) - first_N[row_X]
     kept = near[np.sort(order[place_X < neighbours])]
-    rows = np.repeat(np.arange(graph.shape[0]), lengths)[kept]
-    return sp.csr_array((graph.data[kept], (rows, graph.indices[kept])), shape=graph.shape)
+    return sp.csr_array((graph.data[kept], (row[kept], graph.indices[kept])), shape=graph.shape)
 
 
 def _following(histories: Histories, weights: Sequence[float]) -> sp.csr_array:
