@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +69,10 @@ def test_no_events_no_edges() -> None:
     nothing = histories_of([[], []], N)
     assert near_co_occurrence(nothing, 3).shape == followed_by(nothing).shape == (N, N)
     part = count_neighbours(histories_of([[0], [1]], N), GraphConfig(neighbours=3))
-    assert part.scores(histories_of([[0, 1]], N)).nnz == 0
+    asked, block = histories_of([[0, 1], []], N), torch.full((2, N), torch.nan)
+    assert part.scores(asked).nnz == 0
+    part.fill(asked, block)
+    assert (block == 0).all()
 
 
 @settings(deadline=None)
@@ -90,7 +94,10 @@ def test_scores_are_the_formula_and_their_addends_add_up(
             if age < recent:
                 expected[age] += math.exp(scale[g] - decay[g] * age) * graph[i] ** power[g] / norm
     asked = histories_of([history], N)
-    np.testing.assert_allclose(part.scores(asked).toarray()[0], expected.sum(axis=0), rtol=1e-4, atol=1e-6)
+    block = torch.full((1, N), torch.nan)  # what is there before does not count
+    part.fill(asked, block)
+    for found_N in (part.scores(asked).toarray()[0], block.numpy()[0]):
+        np.testing.assert_allclose(found_N, expected.sum(axis=0), rtol=1e-4, atol=1e-6)
     for item in range(N):
         found = part.by_event(asked, item)
         np.testing.assert_allclose(found, expected[: len(found), item], rtol=1e-4, atol=1e-6)
@@ -102,5 +109,8 @@ def test_many_histories_at_once_are_each_alone() -> None:
     world = [[0, 1, 2, 3], [2, 1, 4], [5, 0, 1]]
     part = count_neighbours(histories_of(world, N), GraphConfig(neighbours=2))
     together: Histories = histories_of(world, N)
-    for user, row in enumerate(part.scores(together).toarray()):
+    block = torch.empty(len(world), N)
+    part.fill(together, block)
+    np.testing.assert_allclose(part.scores(together).toarray(), block, rtol=1e-6)
+    for user, row in enumerate(block.numpy()):
         np.testing.assert_allclose(part.scores(histories_of([world[user]], N)).toarray()[0], row, rtol=1e-6)

@@ -56,7 +56,7 @@ class GraphScorer:
 
     def __call__(self, users_B: NDArray[np.int64], out_BN: Tensor) -> None:
         """Fill the block (B, N) with the scores of users (B,)."""
-        self.part.scores(self.histories.take(users_B)).toarray(out=out_BN.numpy())
+        self.part.fill(self.histories.take(users_B), out_BN)
         self.dense.add(users_B, out_BN)
         out_BN += torch.from_numpy(self.part.popularity)
 

@@ -6,7 +6,7 @@ Shapes: B = rows of the block, N = items, K = list length.
 import torch
 from torch import Tensor
 
-GROUP = 128  # items whose maximum is taken first
+GROUPS = (128, 32)  # items whose maximum is taken first, in a large catalogue and in a smaller one
 
 
 def top_k(scores_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -34,26 +34,29 @@ def top_k(scores_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _some_top_k(scores_BN: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Values of the top k, items that have them, and in which rows other items tie with the k-th (B,)."""
     n_items = scores_BN.shape[1]
-    whole = n_items // GROUP * GROUP
-    if whole < 4 * k * GROUP:
-        values_BK, items_BK = scores_BN.topk(k, dim=1)
-        return values_BK, items_BK, (scores_BN >= values_BK[:, -1:]).sum(dim=1) > k
+    group = next((size for size in GROUPS if n_items >= 4 * k * size), None)
+    if group is None:
+        return _with_ties(scores_BN, k)
     # The top k lie in the k groups with the largest maxima: were one in another group, k groups would beat it. A maximum
     # runs at memory speed, many times faster than a selection; what is left to select from is k groups and the rest.
-    grouped_BGI = scores_BN[:, :whole].view(len(scores_BN), -1, GROUP)
-    maximum_BG = grouped_BGI.amax(dim=2)
-    groups_BK = maximum_BG.topk(k, dim=1).indices
-    inside = grouped_BGI.gather(1, groups_BK.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
-    candidates = torch.cat([inside, scores_BN[:, whole:]], dim=1)
-    values_BK, position_BK = candidates.topk(k, dim=1)
-    group_BK = groups_BK.gather(1, (position_BK // GROUP).clamp(max=k - 1))
+    whole = n_items // group * group
+    grouped_BGI = scores_BN[:, :whole].view(len(scores_BN), -1, group)
+    maxima_BK, groups_BK = grouped_BGI.amax(dim=2).topk(k + 1, dim=1)
+    groups_BK = groups_BK[:, :k]
+    inside = grouped_BGI.gather(1, groups_BK.unsqueeze(2).expand(-1, -1, group)).flatten(1)
+    values_BK, position_BK, tied_B = _with_ties(torch.cat([inside, scores_BN[:, whole:]], dim=1), k)
+    group_BK = groups_BK.gather(1, (position_BK // group).clamp(max=k - 1))
     items_BK = torch.where(
-        position_BK < k * GROUP, group_BK * GROUP + position_BK % GROUP, position_BK - k * GROUP + whole
+        position_BK < k * group, group_BK * group + position_BK % group, position_BK - k * group + whole
     )
-    # A tie in a group that was not selected shows in the number of groups that reach the k-th value.
-    kth_B1 = values_BK[:, -1:]
-    tied_B = ((candidates >= kth_B1).sum(dim=1) > k) | ((maximum_BG >= kth_B1).sum(dim=1) > k)
-    return values_BK, items_BK, tied_B
+    return values_BK, items_BK, tied_B | (maxima_BK[:, k] >= values_BK[:, k - 1])
+
+
+def _with_ties(scores_BX: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Values and places of the k best, and whether the next best is as good as the last of them (B,)."""
+    values_BK, places_BK = scores_BX.topk(min(k + 1, scores_BX.shape[1]), dim=1)
+    tied_B = (values_BK[:, k - 1 : k] == values_BK[:, k:]).any(dim=1)
+    return values_BK[:, :k], places_BK[:, :k], tied_B
 
 
 def _first_of_ties(scores_BN: Tensor, kth_B1: Tensor, k: int) -> Tensor:
