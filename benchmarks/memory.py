@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from benchmarks.measure import Row, in_new_process, main
 from benchmarks.preparation import log_on_disk
 from magnn.data.graph import item_graph
 from magnn.data.windows import training_windows
+from magnn.fitting import validation_metrics
 from magnn.model.graph_part import count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
-from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.queries import GraphScorer, user_scorer
 from magnn.settings import make_settings
 from magnn.training.mixture import fit_mixture
@@ -32,7 +33,7 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
     """Read, split, and what `fit` does on train with its objects alive as there: steps, validation, graph part.
 
     Returns:
-        Seconds: `epoch`, from the steps run; `validation`, of every user; `graph`, counting and learning its weights.
+        Seconds: `epoch`, from the steps run; `validation`; `graph`, counting and learning its weights.
     """
     split = magnn.split(magnn.read_events(path), "paper")
     history, held_out, settings = split.train, split.valid, make_settings(preset)
@@ -47,7 +48,7 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
     first = dataclasses.replace(windows, user_S=windows.user_S[some], next_S=windows.next_S[some])
 
     def validate() -> dict[str, float]:
-        return evaluate_scorer(user_scorer(model, history), history, held_out, intervals=False).metrics
+        return validation_metrics(user_scorer(model, history), history, held_out, seed=0)
 
     of_size = training.model_copy(update={"batch_size": size})
     state = TrainingState()
@@ -70,18 +71,22 @@ def run() -> list[Row]:
     """Each preset in a process of its own, once: memory does not vary."""
     n_users, n_items, n_events = ML_20M
     size = f"{n_events / 1e6:.0f} million events, {n_users:,} users, {n_items:,} items"
-    rows = []
-    for preset in ("paper", "best"):
-        result = in_new_process("memory.fit_partly", str(log_on_disk("20", "parquet")), preset)
-        print(preset, json.dumps(result), file=sys.stderr, flush=True)
-        peak, epoch, validation, graph = (result[name] for name in ("peak_gib", "epoch", "validation", "graph"))
-        rows += [
-            Row(f"peak memory of reading and `fit`, preset `{preset}`", size, "GiB", peak, peak, peak, 1, reach=8.0),
-            Row(f"one epoch, preset `{preset}`, from {STEPS} steps", size, "s", epoch, epoch, epoch, 1),
-            Row(f"validation of every user, preset `{preset}`", size, "s", validation, validation, validation, 1),
-        ]
-        if preset == "best":
-            rows.append(Row("counting and weighing the graph part", size, "s", graph, graph, graph, 1))
+    path = log_on_disk("20", "parquet")
+    return [row for preset in ("paper", "best") for row in measured(path, size, preset, reach=8.0)]
+
+
+def measured(path: Path, size: str, preset: str, reach: float) -> list[Row]:
+    """Rows of one partial fit."""
+    result = in_new_process("memory.fit_partly", str(path), preset)
+    print(preset, json.dumps(result), file=sys.stderr, flush=True)
+    peak, epoch, validation, graph = (result[name] for name in ("peak_gib", "epoch", "validation", "graph"))
+    rows = [
+        Row(f"peak memory of reading and `fit`, preset `{preset}`", size, "GiB", peak, peak, peak, 1, reach=reach),
+        Row(f"one epoch, preset `{preset}`, from {STEPS} steps", size, "s", epoch, epoch, epoch, 1),
+        Row(f"validation after an epoch, preset `{preset}`", size, "s", validation, validation, validation, 1),
+    ]
+    if preset == "best":
+        rows.append(Row("counting and weighing the graph part", size, "s", graph, graph, graph, 1))
     return rows
 
 

@@ -22,6 +22,7 @@ TITLES = {
     "evaluation": "Evaluation",
     "recommendation": "Recommendation",
     "memory": "Twenty million events",
+    "catalogue": "A million items",
     "growth": "Growth",
     "roofline": "How near the limit",
 }

@@ -18,9 +18,10 @@ from magnn.errors import InputError, Interrupted
 from magnn.model.graph_part import GraphPart, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
-from magnn.ranking.evaluate import evaluate_scorer
+from magnn.ranking.evaluate import evaluate_scorer, of_some_users
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer, encode, user_scorer
+from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Settings, make_settings
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
@@ -108,6 +109,7 @@ def check_seed(seed: int) -> None:
 
 PHASES = ("select", "refit", "train")
 GRAPH_PHASE = "graph"
+JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million items, everybody in most logs
 
 
 def discard_checkpoints(directory: Path) -> None:
@@ -153,7 +155,7 @@ class _Run:
 
         def validate() -> dict[str, float]:
             assert held_out is not None
-            return evaluate_scorer(user_scorer(model, history), history, held_out, intervals=False).metrics
+            return validation_metrics(user_scorer(model, history), history, held_out, self.seed)
 
         completed = train(
             model,
@@ -191,9 +193,9 @@ class _Run:
         learned = time.perf_counter()
         if not ((held_out.lengths > 0) & (history.lengths > 0)).any():
             return part, []
-        found = evaluate_scorer(GraphScorer(dense, part, history), history, held_out, intervals=False)
+        metrics = validation_metrics(GraphScorer(dense, part, history), history, held_out, self.seed)
         seconds = learned - started, time.perf_counter() - learned
-        log = EpochLog(GRAPH_PHASE, epoch, 0.0, *seconds, found.metrics)
+        log = EpochLog(GRAPH_PHASE, epoch, 0.0, *seconds, metrics)
         if self.progress:
             self.progress(Progress(GRAPH_PHASE, 1, 1, 1, 1, log))
         return part, [log]
@@ -203,6 +205,12 @@ class _Run:
         digest.update(f"{self.seed} {epochs}".encode())
         digest.update(history.items.tobytes() + history.offsets.tobytes())
         return digest.hexdigest()
+
+
+def validation_metrics(scorer: Scorer, history: Histories, held_out: Histories, seed: int) -> dict[str, float]:
+    """Metrics on held-out events: of everybody, or where that is very much, of as many random users as come to `JUDGED`."""
+    judged = of_some_users(history, held_out, JUDGED // history.n_items, seed)
+    return evaluate_scorer(scorer, history, judged, intervals=False).metrics
 
 
 def _checkpointer(path: Path, fingerprint: str) -> Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]:

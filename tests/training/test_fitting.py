@@ -289,6 +289,27 @@ def test_the_chosen_epoch_is_as_good_as_its_log_says(preset: str) -> None:
     assert found == best.metrics
 
 
+def test_where_it_would_take_too_long_a_part_of_the_users_validates(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = small_world()
+    asked: list[int] = []
+
+    def scorer(users_B: np.ndarray[Any, np.dtype[np.int64]], out_BN: torch.Tensor) -> None:
+        asked.extend(users_B.tolist())
+        out_BN.zero_()
+
+    def users_asked(seed: int) -> list[int]:
+        asked.clear()
+        fitting.validation_metrics(scorer, world.train, world.valid, seed)
+        return sorted(asked)
+
+    everybody = np.flatnonzero((world.train.lengths > 0) & (world.valid.lengths > 0)).tolist()
+    assert users_asked(0) == everybody
+    monkeypatch.setattr(fitting, "JUDGED", 7 * world.events.n_items)
+    some = users_asked(0)
+    assert len(some) == 7 and set(some) < set(everybody)
+    assert users_asked(0) == some != users_asked(1)
+
+
 def test_refit_trains_on_validation_events_for_the_epochs_found() -> None:
     split = small_world()
     rec = magnn.fit(split, config=config(epochs=4))

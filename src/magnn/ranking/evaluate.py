@@ -35,6 +35,21 @@ class Evaluation:
     items_UK: NDArray[np.int64]
 
 
+def of_some_users(history: Histories, held_out: Histories, limit: int, seed: int) -> Histories:
+    """`held_out` of at most so many of the users who can be evaluated, drawn at random: for choosing, not for reporting.
+
+    Example:
+        >>> log = Histories(np.array([0, 1, 1], np.int32), np.array([0, 1, 2, 3]), n_items=2)
+        >>> of_some_users(log, log, limit=2, seed=0).lengths.tolist()
+        [1, 0, 1]
+    """
+    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    if len(users) <= limit:
+        return held_out
+    drawn = np.random.default_rng([seed, 1]).permutation(users)[:limit]
+    return held_out.where(np.isin(held_out.users, drawn))
+
+
 def evaluate_scorer(
     scorer: Scorer, history: Histories, held_out: Histories, k: int = 10, *, intervals: bool = True
 ) -> Evaluation:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from magnn.data.interactions import Histories
 from magnn.model.graph_part import GraphPart, Mixture, recent_events
-from magnn.ranking.evaluate import evaluate_scorer
+from magnn.ranking.evaluate import evaluate_scorer, of_some_users
 from magnn.ranking.products import DotScorer, pairs
 from magnn.ranking.queries import GraphScorer
 from magnn.training.losses import generalised_cross_entropy
@@ -84,8 +84,7 @@ def fit_mixture(
     users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
     if len(users) == 0:
         return part.mixture
-    judges = np.random.default_rng([seed, 1]).permutation(users)[:CHOOSING_USERS]
-    judged = held_out.where(np.isin(held_out.users, judges))
+    judged = of_some_users(history, held_out, CHOOSING_USERS, seed)
     best, best_metric = part.mixture, -1.0
     for number, link in enumerate((_LogOdds(), _Counts())):
         mixture = copy.deepcopy(part.mixture)
