@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from magnn.data.graph import followed_by, near_co_occurrence, nearest
 from magnn.data.interactions import Histories
-from magnn.model.kernels import from_scipy
+from magnn.sparse import from_scipy
 
 SHRINK = 5.0
 

@@ -6,12 +6,12 @@ one, neither the rows nor their gradients are ever laid out, which is most of th
 Shapes: N = rows of a table, D = embedding size, B = samples, X = any shape of indices.
 """
 
-import warnings
 from typing import Any
 
-import scipy.sparse as sp
 import torch
 from torch import Tensor
+
+from magnn.sparse import csr, transposed
 
 
 def tanh_(values: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ class _SumsOfRows(torch.autograd.Function):
         real_BX = index_BX != len(table_ND) - 1
         rows_B1 = torch.cat([torch.zeros(1, dtype=torch.int64), real_BX.sum(dim=1).cumsum(dim=0)])
         column_Y, weight_YA, size = index_BX[real_BX], weight_BXA[real_BX], (len(index_BX), len(table_ND))
-        weights = [_csr(rows_B1, column_Y, weight_Y, size) for weight_Y in weight_YA.T.contiguous()]
+        weights = [csr(rows_B1, column_Y, weight_Y, size) for weight_Y in weight_YA.T.contiguous()]
         ctx.save_for_backward(table_ND, real_BX)
         ctx.weights = weights
         return torch.stack([weight_BN @ table_ND for weight_BN in weights], dim=1)
@@ -249,27 +249,4 @@ def distinct(index_BX: Tensor, padding: int) -> tuple[Tensor, Tensor]:
 def _sparse(index_BX: Tensor, values_BX: Tensor, width: int) -> Tensor:
     """(B, width) with X entries a row, in their order; entries at one place add up."""
     n, each = index_BX.shape
-    return _csr(torch.arange(n + 1, dtype=torch.int32) * each, index_BX.flatten(), values_BX.flatten(), (n, width))
-
-
-def from_scipy(matrix: sp.csr_array) -> Tensor:
-    """The same matrix as a sparse tensor, in the same memory where its indices have 32 bits."""
-    crow, column, values = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
-    return _csr(crow, column, values, (matrix.shape[0], matrix.shape[1]))
-
-
-def transposed(matrix: Tensor) -> Tensor:
-    """Of a sparse matrix in rows (CSR), in rows; on the CPU."""
-    height, width = matrix.shape
-    parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
-    flipped = sp.csr_array(parts, shape=(height, width)).tocsc()
-    crow, column, values = (torch.from_numpy(part) for part in (flipped.indptr, flipped.indices, flipped.data))
-    return _csr(crow, column, values, (width, height))
-
-
-def _csr(crow: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # only products are used
-        return torch.sparse_csr_tensor(
-            crow.to(torch.int32), column.to(torch.int32), values, size=size, check_invariants=False
-        )
+    return csr(torch.arange(n + 1, dtype=torch.int32) * each, index_BX.flatten(), values_BX.flatten(), (n, width))

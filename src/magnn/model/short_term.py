@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from magnn.model.initial import identity_
-from magnn.model.kernels import distinct, from_scipy, tanh_, transposed
+from magnn.model.kernels import distinct, tanh_
 from magnn.model.window_mean import WindowMean
+from magnn.sparse import from_scipy, transposed
 
 
 class ItemGraph:
