@@ -22,18 +22,6 @@ def transposed(matrix: Tensor) -> Tensor:
     return csr(crow, column, values, (width, height))
 
 
-def product(left: sp.csr_array, right: sp.csr_array) -> sp.csr_array:
-    """left @ right, columns in any order: in half of SciPy's time.
-
-    Example:
-        >>> product(sp.csr_array([[0.0, 2.0]]), sp.csr_array([[1.0, 0.0], [3.0, 0.0]])).toarray().tolist()
-        [[6.0, 0.0]]
-    """
-    found = torch.mm(from_scipy(left), from_scipy(right))
-    parts = found.values().numpy(), found.col_indices().numpy(), found.crow_indices().numpy()
-    return sp.csr_array(parts, shape=(left.shape[0], right.shape[1]))
-
-
 def csr(crow: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
     """A sparse tensor in rows (CSR), from where its rows begin, and the column and value of each entry."""
     with warnings.catch_warnings():

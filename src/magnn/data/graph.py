@@ -12,7 +12,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from magnn.data.interactions import Histories
-from magnn.sparse import product
 
 
 def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
@@ -128,7 +127,7 @@ def _co_occurrence(histories: Histories) -> Iterator[Any]:
     block_N = (np.cumsum(pairs_N) // PAIRS).astype(np.int64)
     bounds = [0, *(np.flatnonzero(np.diff(block_N)) + 1), n_items]
     for first, end in pairwise(bounds):
-        found = product(seen_NU[first:end], weighted_UN)
+        found = sp.csr_array(seen_NU[first:end] @ weighted_UN)
         found.data[found.indices == np.repeat(np.arange(first, end), np.diff(found.indptr))] = 0  # the diagonal
         found.eliminate_zeros()
         yield found
