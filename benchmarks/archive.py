@@ -50,7 +50,7 @@ def run() -> list[Row]:
         write_archive(path)
     rows = []
     for what, raw in (("raw archive to split, the authors' recipe", 0), ("raw archive to split, all events", 1)):
-        results = [in_new_process("archive.prepare", str(path), raw) for _ in range(3)]
+        results = [in_new_process("archive.prepare", str(path), raw) for _ in range(2)]
         print(json.dumps(results[-1]), file=sys.stderr, flush=True)
         size = f"{ML_20M[2] / 1e6:.1f} million ratings, generated; {results[-1]['events'] / 1e6:.1f} million left"
         peak = max(result["peak_gib"] for result in results)
