@@ -62,6 +62,7 @@ def top_products(
     """The k best items of each user, best first, without the user's `exclude`.
 
     Args:
+        scorer: with item vectors that lie one after another in memory.
         users_B: user rows of `scorer` and of `exclude`.
         k: at most N / group_size.
 

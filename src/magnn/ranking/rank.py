@@ -68,6 +68,7 @@ def _rank_products(
     scores_UK: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """Fills the lists; returns the rows that are left to be ranked in full, few of thousands unless scores tie."""
+    scorer = DotScorer(scorer.vectors_UD, scorer.items_ND.contiguous())
     unsettled = []
     for first in range(0, len(users), USERS):
         rows = slice(first, first + USERS)
