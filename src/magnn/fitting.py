@@ -45,7 +45,7 @@ def fit(
     """Train on the training events, pick the epoch on the validation events, then train anew on both for that long.
 
     The graph part of the score, if there is one, is counted on the same events; how it weighs its counts is learned on the
-    validation events and kept.
+    validation events and kept. Where the users and items are very many, a random part of the users validates (`JUDGED`).
 
     Args:
         split: from `magnn.split`. Where it has no validation events (protocol "none"), all epochs are run, once.
