@@ -34,10 +34,13 @@ def _each(common: Settings, *changes: Settings) -> tuple[Settings, ...]:
     return tuple(common | change for change in changes)
 
 
+# Epochs without a better validation. A sample of RecTools is a user, so an epoch is few steps, five on latest-small; there a
+# patience of 10 ends while the model still ranks by popularity.
+PATIENCE = 50
 # SASRec's paper (Kang and McAuley 2018): 2 blocks, 1 head, d = 50, binary cross-entropy with one negative, dropout .5 and
 # length 50 on the sparse Amazon logs, .2 and 200 on MovieLens. The third is the library's default loss, over all items.
 _SASREC = _each(
-    {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128},
+    {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128, "patience": PATIENCE},
     {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session_max_len": 50},
     {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200},
     {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50},
@@ -53,6 +56,7 @@ _ESASREC = _each(
         "n_factors": 64,
         "lr": 0.001,
         "batch_size": 128,
+        "patience": PATIENCE,
     },
     {"loss": "sampled_softmax", "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
     {"loss": "gBCE", "gbce_t": 0.75, "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
