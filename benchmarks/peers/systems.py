@@ -34,8 +34,8 @@ def _each(common: Settings, *changes: Settings) -> tuple[Settings, ...]:
     return tuple(common | change for change in changes)
 
 
-# Epochs without a better validation. A sample of RecTools is a user, so an epoch is few steps, five on latest-small; there a
-# patience of 10 ends while the model still ranks by popularity.
+# Epochs without a better validation. A sample of RecTools is a user, so an epoch is few steps, five on latest-small; there
+# a patience of 10 ends while the model still ranks by popularity.
 PATIENCE = 50
 # SASRec's paper (Kang and McAuley 2018): 2 blocks, 1 head, d = 50, binary cross-entropy with one negative, dropout .5 and
 # length 50 on the sparse Amazon logs, .2 and 200 on MovieLens. The third is the library's default loss, over all items.
