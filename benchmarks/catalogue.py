@@ -1,6 +1,6 @@
 """Memory and time of `fit` on a catalogue of a million items with ten events each.
 
-Not part of `make bench`, for it takes most of as long as all of that: `python -m benchmarks catalogue`.
+Not part of `make bench`, for it takes more than seven minutes: `python -m benchmarks catalogue`.
 """
 
 from pathlib import Path

@@ -18,7 +18,7 @@ from magnn.errors import InputError, Interrupted
 from magnn.model.graph_part import GraphPart, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
-from magnn.ranking.evaluate import evaluate_scorer, of_some_users
+from magnn.ranking.evaluate import evaluate_scorer, of_some_users, users_to_judge
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer, encode, user_scorer
 from magnn.ranking.rank import Scorer
@@ -68,7 +68,7 @@ def fit(
     check_device(device)
     check_seed(seed)
     history, held_out = split.train, split.valid
-    selecting = bool(((held_out.lengths > 0) & (history.lengths > 0)).any())
+    selecting = len(users_to_judge(history, held_out)) > 0
     if checkpoints is not None and not resume:
         discard_checkpoints(checkpoints)
     run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
@@ -191,7 +191,7 @@ class _Run:
         mixture = fit_mixture(part, dense, history, held_out, seed=self.seed, progress=progress)
         part = replace(part, mixture=mixture)
         learned = time.perf_counter()
-        if not ((held_out.lengths > 0) & (history.lengths > 0)).any():
+        if len(users_to_judge(history, held_out)) == 0:
             return part, []
         metrics = validation_metrics(GraphScorer(dense, part, history), history, held_out, self.seed)
         seconds = learned - started, time.perf_counter() - learned

@@ -50,13 +50,14 @@ def test_ties_go_to_the_lower_item(scores: NDArray[np.float32], data: st.DataObj
     k=st.integers(1, 3),
     levels=st.sampled_from([2, 40, 10**6]),
     group=st.sampled_from(GROUPS),
-    rest=st.integers(0, min(GROUPS) - 1),
+    rest=st.integers(0, max(GROUPS) - 1),
     seed=st.integers(0, 10**6),
 )
 def test_large_catalogues_by_groups_are_exact(k: int, levels: int, group: int, rest: int, seed: int) -> None:
     """With few levels nearly everything ties, within and across groups and in the rest behind the last group."""
     rng = np.random.default_rng(seed)
-    n_items = 4 * k * group + rest  # the least catalogue that takes the path by groups of this size
+    n_items = 4 * k * group + rest
+    assert next(size for size in GROUPS if n_items >= 4 * k * size) == group, "this must take the path by such groups"
     scores = rng.integers(0, levels, (3, n_items)).astype(np.float32)
     scores[0, -1] = levels  # the best item is the very last
     _, items = top_k(torch.from_numpy(scores), k)

@@ -125,7 +125,7 @@ class GraphPart:
         return sp.csr_array(self._recent(histories) @ self.weighted)
 
     def fill(self, histories: Histories, out_BN: Tensor) -> None:
-        """`scores` into a dense block (B, N): in half of the time, for no list of what is there is made on the way."""
+        """`scores` into a dense block (B, N): in a third of the time, for no list of what is there is made on the way."""
         torch.mm(from_scipy(self._recent(histories)), self._weighted, out=out_BN)
 
     def _recent(self, histories: Histories) -> sp.csr_array:

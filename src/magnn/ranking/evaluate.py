@@ -35,6 +35,17 @@ class Evaluation:
     items_UK: NDArray[np.int64]
 
 
+def users_to_judge(history: Histories, held_out: Histories) -> NDArray[np.int64]:
+    """Numbers of the users with both a history and a held-out event, ascending: nobody else can be evaluated.
+
+    Example:
+        >>> log = Histories(np.array([0, 1], np.int32), np.array([0, 1, 2, 2]), n_items=2)
+        >>> users_to_judge(log, log).tolist()
+        [0, 1]
+    """
+    return np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+
+
 def of_some_users(history: Histories, held_out: Histories, limit: int, seed: int) -> Histories:
     """`held_out` of at most so many of the users who can be evaluated, drawn at random: for choosing, not for reporting.
 
@@ -43,7 +54,7 @@ def of_some_users(history: Histories, held_out: Histories, limit: int, seed: int
         >>> of_some_users(log, log, limit=2, seed=0).lengths.tolist()
         [1, 0, 1]
     """
-    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    users = users_to_judge(history, held_out)
     if len(users) <= limit:
         return held_out
     drawn = np.random.default_rng([seed, 1]).permutation(users)[:limit]
@@ -65,7 +76,7 @@ def evaluate_scorer(
     Raises:
         InputError: nobody can be evaluated.
     """
-    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    users = users_to_judge(history, held_out)
     if len(users) == 0:
         raise InputError("no user has both a history and a held-out event; nothing can be evaluated")
     items_UK, _ = rank(scorer, users, history, min(k, history.n_items))

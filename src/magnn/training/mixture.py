@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from magnn.data.interactions import Histories
 from magnn.model.graph_part import GraphPart, Mixture, recent_events
-from magnn.ranking.evaluate import evaluate_scorer, of_some_users
+from magnn.ranking.evaluate import evaluate_scorer, of_some_users, users_to_judge
 from magnn.ranking.products import DotScorer, pairs
 from magnn.ranking.queries import GraphScorer
 from magnn.training.losses import generalised_cross_entropy
@@ -81,7 +81,7 @@ def fit_mixture(
     Returns:
         A new mixture; that of `part` where nobody can be learned from.
     """
-    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    users = users_to_judge(history, held_out)
     if len(users) == 0:
         return part.mixture
     judged = of_some_users(history, held_out, CHOOSING_USERS, seed)
