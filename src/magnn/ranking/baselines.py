@@ -14,7 +14,7 @@ from torch import Tensor
 
 from magnn.data.graph import co_occurrence
 from magnn.data.interactions import Histories
-from magnn.ranking.evaluate import evaluate_scorer
+from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
 from magnn.ranking.rank import Scorer
 
 # What `choose_knn` tries (benchmarks/knn_settings.py shows how it matters). No single pair serves a shop and a film log
@@ -75,7 +75,7 @@ def choose_knn(train: Histories, valid: Histories) -> KnnSettings:
         train: what to count and to score by.
         valid: what came next; of more than `CHOOSING_USERS` users, a fixed random choice of so many.
     """
-    users = np.flatnonzero((valid.lengths > 0) & (train.lengths > 0))
+    users = users_to_judge(train, valid)
     if len(users) == 0:  # nothing to choose by
         return KnnSettings(exponent=0.5, decay=0.2)
     if len(users) > CHOOSING_USERS:

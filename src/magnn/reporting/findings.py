@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from magnn.data.interactions import Histories, Id
 from magnn.evaluation import MODEL, Report, evaluate
 from magnn.explain import Explanation, explain, short_name
+from magnn.ranking.evaluate import users_to_judge
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import check_k, rank
 from magnn.recommender import Recommender
@@ -99,7 +100,7 @@ def gather(recommender: Recommender, k: int = 10, progress: Progress | None = No
     split = recommender.split
     check_k(k, split.events.n_items)
     test = split.test
-    tested = bool(((test.lengths > 0) & (split.train_and_valid.lengths > 0)).any())
+    tested = len(users_to_judge(split.train_and_valid, test)) > 0
     history = split.train_and_valid if tested else split.events.histories
     trained_on = split.train_and_valid if recommender.refit else split.train
     counts_N = np.bincount(trained_on.items, minlength=split.events.n_items)

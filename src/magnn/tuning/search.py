@@ -21,7 +21,7 @@ from magnn.data.split import Split
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
 from magnn.fitting import check_device, check_seed, fit
-from magnn.ranking.evaluate import evaluate_scorer
+from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
 from magnn.settings import Settings, make_settings, named_in
 from magnn.training.trainer import Progress
 from magnn.tuning.result import METRIC, Tuned, best_of, trial_of
@@ -93,7 +93,7 @@ def tune(
     check_seed(seed)
     check_budget(minutes, trials)
     train, valid = split.train, split.valid
-    if not ((train.lengths > 0) & (valid.lengths > 0)).any():
+    if len(users_to_judge(train, valid)) == 0:
         raise InputError(
             "tuning needs users with both training and validation events; "
             "use another split than 'none', or a log with longer histories"
