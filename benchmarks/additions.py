@@ -38,17 +38,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "without long term": {"model": {"long_term": False}},
     "without co-occurrence": {"model": {"cooccurrence": False}},
 }
-# The preset's loss follows from how dense a log is; this is what a log of the other kind gets.
-OTHER_LOSS: dict[str, tuple[str, float]] = {
-    "amazon-beauty": ("log loss", 0.0),
-    "ml-latest-small": ("log loss", 0.0),
-    "ml-1m": ("generalised cross-entropy", 0.3),
+# What of the preset follows from how dense a log is; here what a log of the other kind gets.
+FOR_SPARSE: dict[str, dict[str, Any]] = {
+    "log loss": {"training": {"gce_q": 0.0}},
+    "with a feed-forward layer": {"model": {"feed_forward": True}},
 }
+FOR_DENSE: dict[str, dict[str, Any]] = {
+    "generalised cross-entropy": {"training": {"gce_q": 0.3}},
+    "without the feed-forward layer": {"model": {"feed_forward": False}},
+}
+OF_THE_OTHER_KIND = {"amazon-beauty": FOR_SPARSE, "ml-latest-small": FOR_SPARSE, "ml-1m": FOR_DENSE}
 
 
 def specs(data: str) -> dict[str, Spec]:
     """A run for each variant."""
-    loss, q = OTHER_LOSS[data]
     return {
         variant: ours(
             data,
@@ -59,7 +62,7 @@ def specs(data: str) -> dict[str, Spec]:
             refit=False,
             on="valid",
         )
-        for variant, change in (VARIANTS | {loss: {"training": {"gce_q": q}}}).items()
+        for variant, change in (VARIANTS | OF_THE_OTHER_KIND[data]).items()
     }
 
 

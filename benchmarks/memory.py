@@ -36,9 +36,12 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
         Seconds: `epoch`, from the steps run; `validation`; `graph`, counting and learning its weights.
     """
     split = magnn.split(magnn.read_events(path), "paper")
-    history, held_out, settings = split.train, split.valid, make_settings(preset)
+    history, held_out = split.train, split.valid
+    settings = make_settings(preset).for_log(len(history.items), history.n_items)
     shape, training = settings.model, settings.training
-    model = MAGNN(shape, history.n_users, history.n_items, ItemGraph(item_graph(history, shape.graph_steps)))
+    model = MAGNN(
+        shape, history.n_users, history.n_items, ItemGraph(item_graph(history, shape.graph_steps, shape.graph_links))
+    )
     windows = training_windows(
         history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
     )

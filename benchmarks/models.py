@@ -17,7 +17,7 @@ def untrained(histories: Histories, config: ModelConfig | None = None, *, graph:
     """A frozen network with random weights of a trained one's size, so that scores do not tie."""
     config = config or ModelConfig(init_std=0.3)
     torch.manual_seed(0)
-    counts = ItemGraph(item_graph(histories, config.graph_steps)) if graph else None
+    counts = ItemGraph(item_graph(histories, config.graph_steps, config.graph_links)) if graph else None
     return MAGNN(config, histories.n_users, histories.n_items, counts).freeze()
 
 

@@ -42,7 +42,9 @@ def make_step(train: Histories, *, plain: bool = False) -> Step:
     unseen, rng = UnseenItems(train), np.random.default_rng(0)
     size = config.batch_of(len(windows))
     torch.manual_seed(0)
-    model = MAGNN(shape, train.n_users, train.n_items, ItemGraph(item_graph(train, shape.graph_steps)))
+    model = MAGNN(
+        shape, train.n_users, train.n_items, ItemGraph(item_graph(train, shape.graph_steps, shape.graph_links))
+    )
     if plain:
         adjacency = reference.adjacency(train, shape.graph_steps)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-3)

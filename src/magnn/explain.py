@@ -29,6 +29,7 @@ PARTS = {
     "long_term": "long-term interest",
     "memory": "memory (shared interests)",
     "co_occurrence": "co-occurrence",
+    "interplay": "interplay of the above",
     "graph": "neighbours in the item graphs",
     "popularity": "popularity",
 }
@@ -135,6 +136,7 @@ class Explanation:
             "what came last": parts["short_term"] + parts["co_occurrence"] + parts["graph"],
             "the longer history": parts["long_term"] + parts["memory"],
             "general taste": parts["taste"],
+            "how these go together": parts["interplay"],
             "its popularity": parts["popularity"],
         }
         whole = sum(map(abs, totals.values())) or 1.0

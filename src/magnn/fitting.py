@@ -68,6 +68,7 @@ def fit(
     check_device(device)
     check_seed(seed)
     history, held_out = split.train, split.valid
+    settings = settings.for_log(len(history.items), history.n_items)
     selecting = len(users_to_judge(history, held_out)) > 0
     if checkpoints is not None and not resume:
         discard_checkpoints(checkpoints)
@@ -137,7 +138,7 @@ class _Run:
         """Train a fresh network on `history`; the frozen model, the final state, and whether it ran to its end."""
         shape, training = self.settings.model, self.settings.training
         torch.manual_seed(self.seed)  # the initial weights
-        graph = ItemGraph(item_graph(history, shape.graph_steps)) if shape.short_term else None
+        graph = ItemGraph(item_graph(history, shape.graph_steps, shape.graph_links)) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
         windows = training_windows(
             history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window

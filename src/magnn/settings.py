@@ -30,6 +30,10 @@ class Settings(BaseModel):
     training: TrainingConfig = TrainingConfig()
     graph: GraphConfig = GraphConfig()
 
+    def for_log(self, events: int, items: int) -> "Settings":
+        """The same with what the architecture leaves to a log of so many events and items decided."""
+        return self.model_copy(update={"model": self.model.for_log(events, items)})
+
 
 PRESETS = {
     # What we would use ourselves: the paper's network with a window weighted by age and one vector an item, without taste
@@ -42,9 +46,11 @@ PRESETS = {
             short_window=10,
             long_window=40,
             heads=4,
+            graph_links=64,
             taste=False,
             recency=True,
             tied=True,
+            feed_forward=None,
             dropout=0.2,
             cosine=True,
             cosine_scale=10,

@@ -45,6 +45,23 @@ def test_the_graph_is_stored_as_the_product_needs_it(world: list[list[int]], ste
     assert (graph.data > 0).all(), "no zero is stored"
 
 
+@settings(deadline=None)
+@given(worlds, st.integers(1, 3), st.integers(1, N))
+def test_a_bounded_graph_keeps_what_is_near_to_either_end(world: list[list[int]], steps: int, links: int) -> None:
+    histories = histories_of(world, N)
+    whole = item_graph(histories, steps).toarray()
+    popular = np.array([sum(sequence.count(item) for sequence in world) for item in range(N)])
+    kept = np.zeros((N, N), bool)
+    for item in range(N):
+        others = sorted(
+            np.flatnonzero(whole[item]), key=lambda other: (-whole[item, other] / np.sqrt(popular[other] + 5), other)
+        )
+        kept[item, others[:links]] = True
+    bounded = item_graph(histories, steps, links)
+    assert np.array_equal(bounded.toarray(), np.where(kept | kept.T, whole, 0))
+    assert bounded.has_canonical_format and bounded.dtype == np.float32 and (bounded.data > 0).all()
+
+
 def test_three_steps_is_the_default() -> None:
     graph = item_graph(histories_of([[0, 1, 2, 3, 4]], N)).toarray()
     assert graph[0].tolist() == [0, 1, 1, 1, 0, 0]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erf
 
 from magnn.model.config import ModelConfig
 
@@ -106,6 +107,11 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
         r = w["cooccurrence.relate.weight"] @ window_mean(w, "cooccurrence", [E[i] for i in recent])
 
     v: Any = p + c + r
+    if config.feed_forward:
+        length = float(np.linalg.norm(v))
+        hidden = w["feed_forward.widen.weight"] @ (np.sqrt(d) * v / max(length, 1e-12)) + w["feed_forward.widen.bias"]
+        gelu = hidden * (1 + erf(hidden / np.sqrt(2))) / 2
+        v = v + length * (w["feed_forward.narrow.weight"] @ gelu)
     if config.cosine:
         v = config.cosine_scale * v / max(float(np.linalg.norm(v)), 1e-12)
     return np.asarray(v, np.float64)

@@ -11,7 +11,10 @@ from tests.model.test_magnn import SHAPE, build, padded
 
 SEQUENCES = [[0, 1, 2, 3, 1], [4, 2], [3]]
 switches = st.fixed_dictionaries(
-    {name: st.booleans() for name in ("taste", "short_term", "long_term", "cooccurrence", "cosine", "recency", "tied")}
+    {
+        name: st.booleans()
+        for name in ("taste", "short_term", "long_term", "cooccurrence", "cosine", "recency", "tied", "feed_forward")
+    }
     | {"fusion": st.sampled_from(["gate", "concat", "gru"])}
 ).filter(lambda s: s["taste"] or s["short_term"] or s["long_term"] or s["cooccurrence"])
 

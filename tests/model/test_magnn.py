@@ -26,6 +26,7 @@ SWITCHES = [
         "cosine": cosine,
         "recency": recency,
         "tied": tied,
+        "feed_forward": tied,
     }
     for taste, short, long, cooccurrence, cosine in itertools.product([True, False], repeat=5)
     for recency, tied in ([(False, False), (True, True)] if cosine else [(False, False), (True, False), (False, True)])
@@ -133,14 +134,16 @@ def test_padding_says_nothing() -> None:
 
 @pytest.mark.parametrize("fusion", ["gate", "concat", "gru"])
 @pytest.mark.parametrize("cosine", [False, True])
-def test_parts_add_up_to_the_query(fusion: str, cosine: bool) -> None:
-    config = ModelConfig.model_validate({**SHAPE, "dim": 4, "fusion": fusion, "cosine": cosine})
+@pytest.mark.parametrize("feed_forward", [False, True])
+def test_parts_add_up_to_the_query(fusion: str, cosine: bool, feed_forward: bool) -> None:
+    switches = {"fusion": fusion, "cosine": cosine, "feed_forward": feed_forward}
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4, **switches})
     sequences = [[0, 1, 2, 3, 4, 0, 1], [3, 2]]
     model = build(config, sequences, 5).freeze()
     inputs = torch.arange(2), torch.tensor([padded(s, config, 5) for s in sequences])
     parts = model.parts(*inputs)
     assert isinstance(parts, QueryParts)
-    torch.testing.assert_close(sum(parts[:5]), model(*inputs))
+    torch.testing.assert_close(sum(parts[:6]), model(*inputs))
     if fusion == "gate":
         assert parts.gate is not None
         assert (parts.gate[1] == 1).all(), "without long history the gate is open"

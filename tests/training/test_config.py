@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magnn.model.config import ModelConfig
 from magnn.settings import PRESETS
 from magnn.training.config import TrainingConfig
 from tests.worlds import histories_of
@@ -31,10 +32,15 @@ def test_the_same_settings_follow_from_a_resampled_log(seed: int) -> None:
     one, other = (config.q_of(len(h.items), len(np.unique(h.items))) for h in (whole, again))
     assert 0.05 < one < 0.25  # in the range where it moves at all
     assert abs(one - other) < 0.02
+    shape = ModelConfig(feed_forward=None)
+    for n_items in (500, 900):  # sparse or dense by a fifth, twice over
+        assert len({shape.for_log(len(h.items), n_items).feed_forward for h in (whole, again)}) == 1
     batches = config.batch_of(len(whole.items)), config.batch_of(len(again.items))
     assert max(batches) <= 2 * min(batches)
 
 
 def test_what_is_given_is_taken() -> None:
+    assert ModelConfig(feed_forward=True).for_log(1, 10**6).feed_forward is True
+    assert ModelConfig(feed_forward=False).for_log(10**9, 1).feed_forward is False
     config = TrainingConfig(gce_q=0.5, batch_size=100, learning_rate=0.1)
     assert (config.q_of(10**9, 1), config.batch_of(10**9), config.rate_of(7)) == (0.5, 100, 0.1)

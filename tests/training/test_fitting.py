@@ -121,6 +121,19 @@ def test_the_softmax_learns_the_chain_and_the_graph_with_it(candidates: int) -> 
         assert magnn.evaluate(rec, split, k=1, baselines=False).metrics["recall@1"] > 0.95
 
 
+@pytest.mark.parametrize(("feed_forward", "knows"), [(True, True), (False, False)])
+def test_what_two_items_decide_together_is_learned_by_the_layer_on_the_sum(feed_forward: bool, knows: bool) -> None:
+    """Like switches on a stair: either item alone says nothing, and the parts of a query add up what each says."""
+    pairs = [(a, b) for a in range(2) for b in range(2)]
+    split = log_of([[f"a{a}", f"b{b}", f"t{a ^ b}"] for a, b in pairs for _ in range(60)], "none")
+    shape = SMALL | {"feed_forward": feed_forward, "taste": False}
+    training = {"batch_size": 64, "learning_rate": 0.02, "gce_q": 0, "epochs": 60}
+    rec = magnn.fit(split, config={"model": shape, "training": training, "graph": {"neighbours": 0}})
+    lists = {(a, b): [str(found.item) for found in rec.recommend(history=[f"a{a}", f"b{b}"], k=4)] for a, b in pairs}
+    right = [found.index(f"t{a ^ b}") < found.index(f"t{1 - a ^ b}") for (a, b), found in lists.items()]
+    assert all(right) == knows
+
+
 def test_the_graph_alone_knows_what_the_last_item_decides() -> None:
     """One epoch of a tiny network says little: what ranks here is the graph, learned on the validation events."""
     split = partner_world()
@@ -280,7 +293,7 @@ def test_early_stopping_waits_for_patience_and_keeps_the_best() -> None:
 @pytest.mark.parametrize("preset", ["paper", "best"])
 def test_the_chosen_epoch_is_as_good_as_its_log_says(preset: str) -> None:
     split = chain_world()
-    settings = {"preset": preset, "model": SMALL, "training": {"epochs": 6, "batch_size": 256, "learning_rate": 0.01}}
+    settings = {"preset": preset, "model": SMALL, "training": {"epochs": 6, "batch_size": 256, "learning_rate": 0.004}}
     rec = magnn.fit(split, config=settings | {"graph": {"neighbours": 0}}, refit=False)
     selected = [log for log in rec.logs if log.phase == "select"]
     best = max(selected, key=lambda log: log.metrics["ndcg@10"])
@@ -338,6 +351,16 @@ def test_a_user_who_has_seen_everything_trains() -> None:
     rec = magnn.fit(split, config=config(epochs=2))
     assert rec.recommend(0, k=2) == []
     assert np.isfinite([log.loss for log in rec.logs]).all()
+
+
+@pytest.mark.parametrize(("n_users", "dense"), [(60, False), (120, True)])
+def test_what_the_log_decides_is_decided_by_its_training_events(n_users: int, dense: bool, tmp_path: Path) -> None:
+    """Chains over 20 items: 30 or 60 training events an item, and more of them in the final fit, which asks no more."""
+    rec = magnn.fit(chain_world(n_users), config={"model": SMALL}, epochs=1)
+    assert rec.settings.model.feed_forward is dense
+    rec.save(tmp_path / "model")
+    again = magnn.load(tmp_path / "model")
+    assert again.settings == rec.settings and weights_equal(again, rec)
 
 
 def test_order_of_users_changes_no_evaluation() -> None:

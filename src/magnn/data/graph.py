@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from magnn.data.interactions import Histories
 
 
-def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
+def item_graph(histories: Histories, steps: int = 3, links: int = 0) -> sp.csr_array:
     """The paper's A: how often two items follow each other within `steps` events, over all users.
 
     Source: Ma et al., AAAI 2020, section "Short-term interest modeling", item graph construction.
@@ -25,6 +25,8 @@ def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
 
     Args:
         histories: training events, and nothing else.
+        links: if not 0, a link stays only where it is among so many `nearest` of one of its two items. On a dense log an
+            item follows most others once; the product with A would cost what those weigh, not what they say.
 
     Returns:
         (N, N) float32, symmetric, indices sorted.
@@ -36,6 +38,9 @@ def item_graph(histories: Histories, steps: int = 3) -> sp.csr_array:
     """
     one_way = _following(histories, [1] * steps)
     graph = sp.csr_array((one_way + one_way.T).tocsr(), shape=one_way.shape)
+    if links:
+        near = nearest(graph, np.bincount(histories.items, minlength=histories.n_items), links)
+        graph = sp.csr_array(near.maximum(near.T))
     graph.sort_indices()
     return graph
 

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+DENSE = 60  # events an item
+
 
 class ModelConfig(BaseModel):
     """Architecture of MA-GNN.
@@ -26,11 +28,19 @@ class ModelConfig(BaseModel):
     fusion: Literal["gate", "concat", "gru"] = Field("gate", description="how short and long term become one")
     cooccurrence: bool = Field(True, description="bilinear item co-occurrence over the short-term window")
     graph_steps: int = Field(3, ge=1, description="how many events ahead the item graph links")
+    graph_links: int = Field(
+        0, ge=0, description="nearest items that an item is linked to in the item graph; 0 for all"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
     cosine: bool = Field(False, description="score with queries and items of unit length, times cosine_scale")
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
     recency: bool = Field(
         False, description="items are weighted by age, learned: a mean of the last ones, a logit of the older"
+    )
+    feed_forward: bool | None = Field(
+        False,
+        description="a layer on the sum of the parts, for what they say together; "
+        "None: on a log with 60 events an item or more",
     )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
     init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")
@@ -43,3 +53,15 @@ class ModelConfig(BaseModel):
                 "every part is switched off; leave on at least one of taste, short_term, long_term, cooccurrence"
             )
         return self
+
+    def for_log(self, events: int, items: int) -> "ModelConfig":
+        """The same with what it leaves to the log decided: on a sparse one, a layer that can combine only remembers.
+
+        Example:
+            >>> config = ModelConfig(feed_forward=None)
+            >>> config.for_log(1_000_000, 4_000).feed_forward, config.for_log(100_000, 10_000).feed_forward
+            (True, False)
+        """
+        if self.feed_forward is not None:
+            return self
+        return self.model_copy(update={"feed_forward": events >= DENSE * items})

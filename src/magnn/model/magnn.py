@@ -1,6 +1,7 @@
 """MA-GNN: the parts put together into one query vector per user.
 
-Source: Ma et al., AAAI 2020, section "Prediction and training": score(u, j) = p_u . q_j + c . q_j + mean_L e_i^T Wr q_j.
+Source: Ma et al., AAAI 2020, section "Prediction and training": score(u, j) = p_u . q_j + c . q_j + mean_L e_i^T Wr q_j,
+to which we may add f . q_j, the interplay of the other parts.
 
 The score is linear in q_j. So everything a user does to the ranking is one vector v_u, and training, evaluation, top-K
 and explanation are products of v_u, or of its addends, with Q.
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from magnn.model.aged_history import AgedHistoryQuery
 from magnn.model.config import ModelConfig
 from magnn.model.cooccurrence import Cooccurrence
+from magnn.model.feed_forward import FeedForward
 from magnn.model.fusion import ConcatFusion, GateFusion, GruFusion, PersonalShortTerm
 from magnn.model.general import Embeddings
 from magnn.model.kernels import gather
@@ -33,16 +35,17 @@ class QueryParts(NamedTuple):
     long_term: Tensor
     memory: Tensor
     co_occurrence: Tensor
+    interplay: Tensor
     gate: Tensor | None
 
     def query(self) -> Tensor:
         """v_u, (B, D)."""
-        return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence
+        return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence + self.interplay
 
     def times(self, factor_B1: Tensor) -> "QueryParts":
         """The same addends of a query vector so many times as long; the score stays their sum."""
-        taste, short_term, long_term, memory, co_occurrence = (part * factor_B1 for part in self[:5])
-        return QueryParts(taste, short_term, long_term, memory, co_occurrence, self.gate)
+        taste, short_term, long_term, memory, co_occurrence, interplay = (part * factor_B1 for part in self[:6])
+        return QueryParts(taste, short_term, long_term, memory, co_occurrence, interplay, self.gate)
 
 
 class MAGNN(nn.Module):
@@ -88,6 +91,8 @@ class MAGNN(nn.Module):
             self.personal = PersonalShortTerm(dim)
         if config.cooccurrence:
             self.cooccurrence = Cooccurrence(dim, config.short_window, config.recency)
+        if config.feed_forward:
+            self.feed_forward = FeedForward(dim)
 
     def freeze(self) -> "MAGNN":
         """Evaluation mode, with the item states of the present weights computed once."""
@@ -146,7 +151,8 @@ class MAGNN(nn.Module):
             short_BD = self.personal(short_BD, taste_BD)
         if config.cooccurrence:
             cooccurrence_BD = self.cooccurrence(input_ND, history_BL)
-        return QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
+        parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, nothing, gate_BD)
+        return parts._replace(interplay=self.feed_forward(parts.query())) if config.feed_forward else parts
 
     def forward(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> Tensor:
         """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training. Arguments as of `parts`."""
