@@ -1,9 +1,9 @@
 """Interplay: what the parts of a query say together and none of them says alone.
 
-The other parts are next to linear in the items of a history: who saw A and B is asked for what goes with A and for what goes
-with B. Where a log has many events of each item, what goes with both can be learned as well: a feed-forward layer on the
-sum of the parts, as behind the attention of a transformer, whose output is one more part. It is our addition: a twentieth
-more on MovieLens-1M, and a loss where a log is sparse (docs/experiments.md), hence `ModelConfig.for_log`.
+The other parts are next to linear in the items of a history: who saw A and B is asked for what goes with A, and for what
+goes with B. Where a log has many events of each item, what goes with both can be learned as well: a feed-forward layer on
+the sum of the parts, as behind the attention of a transformer, whose output is one more part. It is our addition: a
+twentieth more on MovieLens-1M, and a loss where a log is sparse (docs/experiments.md), hence `ModelConfig.for_log`.
 
 Shapes: B = batch, D = embedding size.
 """
