@@ -117,11 +117,15 @@ def _git(*arguments: str) -> str:
 
 
 def _processor() -> str:
+    """Its name, and what tells apart those of one name, of which one may be three times as fast."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
+    except OSError:
         return platform.machine()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in told:
+        return platform.machine()
+    return f"{told['model name']} (family {told.get('cpu family', '?')}, model {told.get('model', '?')})"
 
 
 def main(name: str, run: Callable[[], list[Row]]) -> None:

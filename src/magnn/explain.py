@@ -29,7 +29,6 @@ PARTS = {
     "long_term": "long-term interest",
     "memory": "memory (shared interests)",
     "co_occurrence": "co-occurrence",
-    "interplay": "interplay of the above",
     "graph": "neighbours in the item graphs",
     "popularity": "popularity",
 }
@@ -136,7 +135,6 @@ class Explanation:
             "what came last": parts["short_term"] + parts["co_occurrence"] + parts["graph"],
             "the longer history": parts["long_term"] + parts["memory"],
             "general taste": parts["taste"],
-            "how these go together": parts["interplay"],
             "its popularity": parts["popularity"],
         }
         whole = sum(map(abs, totals.values())) or 1.0

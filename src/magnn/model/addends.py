@@ -1,7 +1,8 @@
 """The query vector in its smallest addends: what each recent item and each memory unit puts into it.
 
-An addend is exact wherever the network is linear in it once the gate is set. Attention over the history and the ablation's
-recurrent fusions are not: what comes of them stays one addend, and attention is only described.
+An addend is exact wherever the network is linear in it once the gate is set, or can be shared out without a rest (the
+feed-forward layer). Attention over the history and the ablation's recurrent fusions can not: what comes of them stays one
+addend, and attention is only described.
 
 Shapes: B = batch, L = short window, H = long history, D = embedding size, M = memory units, A = attention heads.
 """
@@ -78,9 +79,7 @@ def addends(model: MAGNN, users_B: Tensor, history_BW: Tensor, focus: float = 0.
             short_BLD = gate_BD.unsqueeze(1) * short_BLD if isinstance(fusion, GateFusion) else None
     elif config.short_term:
         short_BLD = None  # tanh(W2 [s ; p_u])
-    if config.cosine:
-        factor_B1 = model.cosine_factor(parts)
-        parts, factor_B11 = parts.times(factor_B1), factor_B1.unsqueeze(2)
-        cooccurrence_BLD, memory_BMD = cooccurrence_BLD * factor_B11, memory_BMD * factor_B11
-        short_BLD = None if short_BLD is None else short_BLD * factor_B11
-    return Addends(parts, short_BLD, cooccurrence_BLD, memory_BMD, read_BM, attention_BAH)
+    sum_BD = parts.query()
+    cooccurrence_BLD, memory_BMD = model.in_query(sum_BD, cooccurrence_BLD), model.in_query(sum_BD, memory_BMD)
+    short_BLD = None if short_BLD is None else model.in_query(sum_BD, short_BLD)
+    return Addends(model.parts_in_query(parts), short_BLD, cooccurrence_BLD, memory_BMD, read_BM, attention_BAH)

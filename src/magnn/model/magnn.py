@@ -1,7 +1,6 @@
 """MA-GNN: the parts put together into one query vector per user.
 
-Source: Ma et al., AAAI 2020, section "Prediction and training": score(u, j) = p_u . q_j + c . q_j + mean_L e_i^T Wr q_j,
-to which we may add f . q_j, the interplay of the other parts.
+Source: Ma et al., AAAI 2020, section "Prediction and training": score(u, j) = p_u . q_j + c . q_j + mean_L e_i^T Wr q_j.
 
 The score is linear in q_j. So everything a user does to the ranking is one vector v_u, and training, evaluation, top-K
 and explanation are products of v_u, or of its addends, with Q.
@@ -35,17 +34,11 @@ class QueryParts(NamedTuple):
     long_term: Tensor
     memory: Tensor
     co_occurrence: Tensor
-    interplay: Tensor
     gate: Tensor | None
 
     def query(self) -> Tensor:
         """v_u, (B, D)."""
-        return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence + self.interplay
-
-    def times(self, factor_B1: Tensor) -> "QueryParts":
-        """The same addends of a query vector so many times as long; the score stays their sum."""
-        taste, short_term, long_term, memory, co_occurrence, interplay = (part * factor_B1 for part in self[:6])
-        return QueryParts(taste, short_term, long_term, memory, co_occurrence, interplay, self.gate)
+        return self.taste + self.short_term + self.long_term + self.memory + self.co_occurrence
 
 
 class MAGNN(nn.Module):
@@ -115,16 +108,34 @@ class MAGNN(nn.Module):
                 `long_window + short_window`.
             focus: added to the gate; 0 where there is none.
         """
-        parts = self.parts_as_they_are(users_B, history_BW, focus)
-        return parts.times(self.cosine_factor(parts)) if self.config.cosine else parts
+        return self.parts_in_query(self.parts_as_they_are(users_B, history_BW, focus))
 
-    def cosine_factor(self, parts: QueryParts) -> Tensor:
-        """What brings the query vector to the length of cosine scores, (B, 1)."""
-        factor_B1: Tensor = self.config.cosine_scale / parts.query().norm(dim=1, keepdim=True).clamp(min=1e-12)
+    def parts_in_query(self, parts: QueryParts) -> QueryParts:
+        """`parts` from `parts_as_they_are`."""
+        addends_B5D = self.in_query(parts.query(), torch.stack(parts[:5], dim=1))
+        return QueryParts(*addends_B5D.unbind(dim=1), parts.gate)
+
+    def in_query(self, sum_BD: Tensor, addends_BXD: Tensor) -> Tensor:
+        """What addends of `parts_as_they_are`, or of these, come to in the query vector, (B, X, D).
+
+        The feed-forward layer and cosine scores come after the sum; each shares out what it does to the sum.
+        """
+        if self.config.feed_forward:
+            addends_BXD = addends_BXD + self.feed_forward.shared_out(sum_BD, addends_BXD)
+        return addends_BXD * self._factor(self._together(sum_BD)).unsqueeze(1)
+
+    def _together(self, sum_BD: Tensor) -> Tensor:
+        return sum_BD + self.feed_forward(sum_BD) if self.config.feed_forward else sum_BD
+
+    def _factor(self, query_BD: Tensor) -> Tensor:
+        """What brings query vectors to the length of cosine scores, (B, 1)."""
+        if not self.config.cosine:
+            return query_BD.new_ones(len(query_BD), 1)
+        factor_B1: Tensor = self.config.cosine_scale / query_BD.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return factor_B1
 
     def parts_as_they_are(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
-        """`parts` before a cosine score brings them to its length."""
+        """`parts` before the feed-forward layer and the length of cosine scores."""
         config = self.config
         input_ND = self.embeddings.input_D.weight
         history_BH, history_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
@@ -151,12 +162,13 @@ class MAGNN(nn.Module):
             short_BD = self.personal(short_BD, taste_BD)
         if config.cooccurrence:
             cooccurrence_BD = self.cooccurrence(input_ND, history_BL)
-        parts = QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, nothing, gate_BD)
-        return parts._replace(interplay=self.feed_forward(parts.query())) if config.feed_forward else parts
+        return QueryParts(taste_BD, short_BD, long_BD, memory_BD, cooccurrence_BD, gate_BD)
 
     def forward(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> Tensor:
         """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training. Arguments as of `parts`."""
-        query_BD = self.parts(users_B, history_BW, focus).query()
+        query_BD = self._together(self.parts_as_they_are(users_B, history_BW, focus).query())
+        if self.config.cosine:
+            query_BD = query_BD * self._factor(query_BD)
         return nn.functional.dropout(query_BD, self.config.dropout, self.training)
 
     def items_of(self, numbers_X: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ REASONS = {  # parts of the network, as settings name them
     "short_term": "short term (graph network)",
     "long_term": "long term (attention, memory)",
     "cooccurrence": "co-occurrence",
-    "feed_forward": "their interplay (feed-forward layer)",
+    "feed_forward": "a feed-forward layer on their sum",
 }
 ALTERNATIVES = {
     "training": "Training loss and validation metrics over epochs",
