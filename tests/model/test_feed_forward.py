@@ -26,7 +26,8 @@ def test_it_is_shared_out_to_addends_as_its_derivative_and_without_a_rest(
     shares_BXD = layer.shared_out(sum_BD, addends_BXD)
     torch.testing.assert_close(shares_BXD.sum(dim=1), layer(sum_BD))
     for x in range(n_addends):
-        torch.testing.assert_close(shares_BXD[:, x], jvp(layer, sum_BD, addends_BXD[:, x])[1])
+        derivative_BD = jvp(layer, sum_BD, addends_BXD[:, x])[1]  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(shares_BXD[:, x], derivative_BD)
 
 
 def test_of_nothing_comes_nothing() -> None:

@@ -112,8 +112,10 @@ class MAGNN(nn.Module):
 
     def parts_in_query(self, parts: QueryParts) -> QueryParts:
         """`parts` from `parts_as_they_are`."""
-        addends_B5D = self.in_query(parts.query(), torch.stack(parts[:5], dim=1))
-        return QueryParts(*addends_B5D.unbind(dim=1), parts.gate)
+        *addends, gate = parts
+        in_query_B5D = self.in_query(parts.query(), torch.stack(addends, dim=1))
+        taste, short_term, long_term, memory, co_occurrence = in_query_B5D.unbind(dim=1)
+        return QueryParts(taste, short_term, long_term, memory, co_occurrence, gate)
 
     def in_query(self, sum_BD: Tensor, addends_BXD: Tensor) -> Tensor:
         """What addends of `parts_as_they_are`, or of these, come to in the query vector, (B, X, D).
