@@ -121,7 +121,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     against = reference.spec.system if reference else MAGNN
     page.add(
         f"{words}p: against {against}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
-        "final fit.",
+        "final fit; times compare only between runs of one machine, which the last line names.",
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
     if checked := {run.spec.system: _disagreement(run) for run in finished if run.own_metrics}:
