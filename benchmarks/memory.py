@@ -15,7 +15,6 @@ import magnn
 from benchmarks.logs import ML_20M
 from benchmarks.measure import Row, in_new_process, main
 from benchmarks.preparation import log_on_disk
-from magnn.data.graph import item_graph
 from magnn.data.windows import training_windows
 from magnn.fitting import validation_metrics
 from magnn.model.graph_part import count_neighbours
@@ -39,9 +38,7 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
     history, held_out = split.train, split.valid
     settings = make_settings(preset).for_log(len(history.items), history.n_items)
     shape, training = settings.model, settings.training
-    model = MAGNN(
-        shape, history.n_users, history.n_items, ItemGraph(item_graph(history, shape.graph_steps, shape.graph_links))
-    )
+    model = MAGNN(shape, history.n_users, history.n_items, ItemGraph.of(history, shape))
     windows = training_windows(
         history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
     )

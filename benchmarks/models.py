@@ -2,7 +2,6 @@
 
 import torch
 
-from magnn.data.graph import item_graph
 from magnn.data.interactions import Histories, Interactions
 from magnn.data.split import split
 from magnn.model.config import ModelConfig
@@ -15,9 +14,9 @@ from magnn.settings import Settings
 
 def untrained(histories: Histories, config: ModelConfig | None = None, *, graph: bool = True) -> MAGNN:
     """A frozen network with random weights of a trained one's size, so that scores do not tie."""
-    config = config or ModelConfig(init_std=0.3)
+    config = (config or ModelConfig(init_std=0.3)).for_log(len(histories.items), histories.n_items)
     torch.manual_seed(0)
-    counts = ItemGraph(item_graph(histories, config.graph_steps, config.graph_links)) if graph else None
+    counts = ItemGraph.of(histories, config) if graph else None
     return MAGNN(config, histories.n_users, histories.n_items, counts).freeze()
 
 

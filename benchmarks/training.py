@@ -14,7 +14,6 @@ import torch
 import magnn
 from benchmarks import reference
 from benchmarks.measure import CDS, Row, in_turn, main, peak_gib, row
-from magnn.data.graph import item_graph
 from magnn.data.interactions import Histories
 from magnn.data.windows import training_windows
 from magnn.model.magnn import MAGNN
@@ -42,9 +41,7 @@ def make_step(train: Histories, *, plain: bool = False) -> Step:
     unseen, rng = UnseenItems(train), np.random.default_rng(0)
     size = config.batch_of(len(windows))
     torch.manual_seed(0)
-    model = MAGNN(
-        shape, train.n_users, train.n_items, ItemGraph(item_graph(train, shape.graph_steps, shape.graph_links))
-    )
+    model = MAGNN(shape, train.n_users, train.n_items, ItemGraph.of(train, shape))
     if plain:
         adjacency = reference.adjacency(train, shape.graph_steps)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-3)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from magnn.data.graph import item_graph
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
@@ -138,7 +137,7 @@ class _Run:
         """Train a fresh network on `history`; the frozen model, the final state, and whether it ran to its end."""
         shape, training = self.settings.model, self.settings.training
         torch.manual_seed(self.seed)  # the initial weights
-        graph = ItemGraph(item_graph(history, shape.graph_steps, shape.graph_links)) if shape.short_term else None
+        graph = ItemGraph.of(history, shape) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
         windows = training_windows(
             history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window

@@ -12,6 +12,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from magnn.data.graph import item_graph
+from magnn.data.interactions import Histories
+from magnn.model.config import ModelConfig
 from magnn.model.initial import identity_
 from magnn.model.kernels import distinct, tanh_
 from magnn.model.window_mean import WindowMean
@@ -37,6 +40,11 @@ class ItemGraph:
         self.counts_NN = from_scipy(self.plain_counts_NN)
         # An item without neighbours keeps a zero row: it is smoothed with nothing.
         self.inverse_degree_N1 = torch.from_numpy((1 / np.maximum(degree_N, 1)).astype(np.float32)).unsqueeze(1)
+
+    @classmethod
+    def of(cls, histories: Histories, config: ModelConfig) -> "ItemGraph":
+        """The graph that a model of `config` learns with, counted in its training events."""
+        return cls(item_graph(histories, config.graph_steps, config.graph_links))
 
     def like(self, embedding_ND: Tensor) -> tuple[Tensor, Tensor]:
         """W and D^-1 in the type and on the device of `embedding_ND`."""
