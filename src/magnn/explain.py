@@ -1,7 +1,8 @@
 """Why an item has its score: the score as a sum of parts, and the parts as sums over recent items and memory units.
 
-The score is linear in the query vector, and the query vector is a sum, so nothing here is an estimate: the parts add up to
-the score. Attention and the gate say how the parts came about and are told beside them.
+The score is linear in the query vector, and the query vector is a sum, to whose parts the feed-forward layer, where there
+is one, is shared out without a rest. So nothing here is an estimate: the parts add up to the score. Attention and the gate
+say how the parts came about and are told beside them.
 
 Shapes: L = short window, M = memory units, H = long history.
 """

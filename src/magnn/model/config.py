@@ -40,7 +40,7 @@ class ModelConfig(BaseModel):
     feed_forward: bool | None = Field(
         False,
         description="a layer on the sum of the parts, for what they say together; "
-        "None: on a log with 60 events an item or more",
+        f"None: on a log with {DENSE} events an item or more",
     )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
     init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")

@@ -124,15 +124,13 @@ class MAGNN(nn.Module):
         """
         if self.config.feed_forward:
             addends_BXD = addends_BXD + self.feed_forward.shared_out(sum_BD, addends_BXD)
-        return addends_BXD * self._factor(self._together(sum_BD)).unsqueeze(1)
+        return addends_BXD * self._factor(self._together(sum_BD)).unsqueeze(1) if self.config.cosine else addends_BXD
 
     def _together(self, sum_BD: Tensor) -> Tensor:
         return sum_BD + self.feed_forward(sum_BD) if self.config.feed_forward else sum_BD
 
     def _factor(self, query_BD: Tensor) -> Tensor:
         """What brings query vectors to the length of cosine scores, (B, 1)."""
-        if not self.config.cosine:
-            return query_BD.new_ones(len(query_BD), 1)
         factor_B1: Tensor = self.config.cosine_scale / query_BD.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return factor_B1
 
