@@ -13,6 +13,7 @@ from benchmarks.results_pictures import plot_time
 from benchmarks.results_tables import (
     Page,
     duration,
+    letters_of_machines,
     mean_sd,
     number,
     p_between,
@@ -73,6 +74,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
             names = [run.spec.system for run in others]
             adjusted = holm(np.array([raw[name, metric] for name in names])).tolist()
             p_values |= {(name, metric): p for name, p in zip(names, adjusted, strict=True)}
+    letters = letters_of_machines(finished)
     page.table(
         (
             "",
@@ -95,8 +97,8 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
                 number(run.metrics["ndcg_fixed@10"]),
                 number(run.metrics["coverage@10"]),
                 str(run.epochs),
-                run.stopped_by,
-                duration(run.fit_seconds),
+                _end(run),
+                f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip(),
                 f"{run.peak_gib:.2f} GiB",
             ]
             for run in finished
@@ -111,17 +113,17 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
             f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; "
             f"fits of {duration(slowest)} at most on {threads_in_words(best[0])}."
         )
-    limits = sorted({run.limit_seconds for run in finished if run.limit_seconds})
     words = (
-        f"A training ends after {' or '.join(duration(limit) for limit in limits)} at the latest; a system whose first "
-        "setting does not end before is judged with that one. "
-        if limits
+        "A system whose first setting does not end within its time is judged with that one, at the best of the epochs it "
+        "reached. "
+        if any(run.stopped_by == "time" for run in finished)
         else ""
     )
     against = reference.spec.system if reference else MAGNN
     page.add(
         f"{words}p: against {against}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
-        "final fit; times compare only between runs of one machine, which the last line names.",
+        "final fit"
+        + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
     if checked := {run.spec.system: _disagreement(run) for run in finished if run.own_metrics}:
@@ -134,6 +136,13 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
     page.add(f"![ndcg@10 against training time](results/{name}.png)", provenance(command, finished))
     plot_time(page.pictures, finished, name)
+
+
+def _end(run: Run) -> str:
+    """What ended the training; of a limit, which."""
+    if run.stopped_by == "time" and run.limit_seconds:
+        return f"time, {duration(run.limit_seconds)}"
+    return run.stopped_by
 
 
 def _disagreement(run: Run) -> float:

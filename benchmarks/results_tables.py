@@ -1,5 +1,6 @@
 """What the sections of docs/results.md are made with: a page that collects lines, and how numbers look on it."""
 
+import string
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,20 @@ def cells(words: Sequence[str]) -> str:
     return "| " + " | ".join(words) + " |"
 
 
+def letters_of_machines(runs: Sequence[Run]) -> dict[str, str]:
+    """What stands for each machine where times of several are side by side; nothing if there is one."""
+    machines = sorted({run.about["machine"] for run in runs})
+    return dict(zip(machines, string.ascii_uppercase, strict=False)) if len(machines) > 1 else {}
+
+
 def provenance(command: str, runs: Sequence[Run]) -> str:
     """Where and when, of all of them."""
     dates = sorted({run.about["date"] for run in runs})
-    machines = sorted({f"{run.about['machine']}, Python {run.about['python']}" for run in runs})
+    letters = letters_of_machines(runs)
+    where = {(run.about["machine"], run.about["python"]) for run in runs}
+    machines = [
+        f"{letters[machine] + ': ' if letters else ''}{machine}, Python {python}" for machine, python in sorted(where)
+    ]
     each = [run.about["versions"].items() for run in runs]
     versions = sorted({", ".join(f"{package} {number}" for package, number in pairs) for pairs in each})
     commits = sorted({run.about["commit"] for run in runs})
