@@ -122,8 +122,7 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     against = reference.spec.system if reference else MAGNN
     page.add(
         f"{words}p: against {against}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
-        "final fit"
-        + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
+        "final fit" + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
     if checked := {run.spec.system: _disagreement(run) for run in finished if run.own_metrics}:
