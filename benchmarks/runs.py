@@ -39,21 +39,27 @@ SYSTEMS_OF = {"paper": "MA-GNN", "best": "magnn best"}  # as tables name them
 
 @dataclass(frozen=True)
 class Log:
-    """A data set and its SHA-256: results from another file of that name are refused."""
+    """A data set, its SHA-256 (results from another file of that name are refused), and how many events it has."""
 
     file: str
     sha256: str
+    events: int
     min_rating: float | None = None
 
 
 LOGS = {
-    "amazon-cds": Log("amazon-cds/events.parquet", "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96"),
-    "amazon-beauty": Log(
-        "amazon-beauty/events.parquet", "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a"
+    "amazon-cds": Log(
+        "amazon-cds/events.parquet", "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96", 472_265
     ),
-    "ml-1m": Log("ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5"),
+    "amazon-beauty": Log(
+        "amazon-beauty/events.parquet", "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a", 198_502
+    ),
+    "ml-1m": Log("ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5", 1_000_209),
     "ml-latest-small": Log(
-        "ml-latest-small/ratings.csv", "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646", min_rating=4
+        "ml-latest-small/ratings.csv",
+        "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646",
+        48_580,
+        min_rating=4,
     ),
 }
 
@@ -154,7 +160,10 @@ def ours(
     refit: bool = True,
     on: Literal["valid", "test"] = "test",
 ) -> Spec:
-    """Spec of a model of the package: a preset, changed by `config`."""
+    """Spec of a model of the package: a preset, changed by `config`, with the epochs that such a log gets."""
+    log = LOGS[data]
+    settings = make_settings(preset, config)
+    settings = settings.model_copy(update={"training": settings.training.for_log(log.events)})
     return Spec(
         data=data,
         protocol=protocol,
@@ -162,9 +171,9 @@ def ours(
         on=on,
         system=SYSTEMS_OF[preset],
         variant=variant,
-        settings=make_settings(preset, config).model_dump(mode="json"),
+        settings=settings.model_dump(mode="json"),
         seed=seed,
-        data_sha256=LOGS[data].sha256,
+        data_sha256=log.sha256,
         code=METHODS[preset],
     )
 

@@ -144,6 +144,7 @@ class _Run:
         )
         optimizer = make_optimizer(model, training, len(windows))
         epochs = epochs or training.epochs
+        assert epochs is not None, "decided by for_log"
 
         state, on_epoch = TrainingState(), None
         if self.checkpoints is not None:

@@ -31,8 +31,9 @@ class Settings(BaseModel):
     graph: GraphConfig = GraphConfig()
 
     def for_log(self, events: int, items: int) -> "Settings":
-        """The same with what the architecture leaves to a log of so many events and items decided."""
-        return self.model_copy(update={"model": self.model.for_log(events, items)})
+        """The same with what is left to a log of so many events and items decided."""
+        decided = {"model": self.model.for_log(events, items), "training": self.training.for_log(events)}
+        return self.model_copy(update=decided)
 
 
 PRESETS = {
@@ -59,7 +60,7 @@ PRESETS = {
             loss="softmax",
             targets=1,
             whole_window=False,
-            epochs=8,
+            epochs=None,
             decay=True,
             weight_rate=1,
             l2=0,

@@ -20,6 +20,10 @@ def test_what_follows_from_a_log_stays_in_its_bounds(preset: str, events: int, i
     assert 1e-3 <= config.rate_of(config.batch_of(events)) <= 4e-3
     assert 0 <= config.q_of(events, items) <= 0.3
     assert config.q_of(2 * events, items) <= config.q_of(events, items)  # the denser, the nearer to the log loss
+    epochs, of_twice = (config.for_log(n).epochs for n in (events, 2 * events))
+    assert epochs is not None and of_twice is not None
+    assert epochs >= of_twice >= 1
+    assert 1 <= epochs <= 60
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -45,3 +49,4 @@ def test_what_is_given_is_taken() -> None:
     assert ModelConfig(feed_forward=False).for_log(10**9, 1).feed_forward is False
     config = TrainingConfig(gce_q=0.5, batch_size=100, learning_rate=0.1)
     assert (config.q_of(10**9, 1), config.batch_of(10**9), config.rate_of(7)) == (0.5, 100, 0.1)
+    assert TrainingConfig(epochs=40).for_log(10**9).epochs == 40

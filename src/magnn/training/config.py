@@ -5,6 +5,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+FEW_EPOCHS = 8
+MANY_EVENTS = 32_000_000
+
 
 class TrainingConfig(BaseModel):
     """Settings of the training loop.
@@ -24,7 +27,12 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(60, ge=1, description="epochs at most; early stopping usually ends before")
+    epochs: int | None = Field(
+        60,
+        ge=1,
+        description=f"epochs at most; early stopping may end before; None: {FEW_EPOCHS}, and fewer where that would be "
+        f"more than {MANY_EVENTS:,} events",
+    )
     batch_size: int | None = Field(
         None,
         ge=1,
@@ -76,15 +84,33 @@ class TrainingConfig(BaseModel):
             raise ValueError(f"loss = 'softmax' goes with targets = 1, not {self.targets}")
         return self
 
-    def rate_factor(self, done: float) -> float:
-        """What the learning rate is multiplied with when this share of all steps is done.
+    def for_log(self, events: int) -> "TrainingConfig":
+        """The same with the epochs decided, if they are left to the log.
+
+        Where items have very many events, one epoch teaches their rows what several do on a small log.
 
         Example:
-            >>> config = TrainingConfig(decay=True)
-            >>> config.rate_factor(0.025), config.rate_factor(0.05), config.rate_factor(1.0)
+            >>> config = TrainingConfig(epochs=None)
+            >>> config.for_log(1_000_000).epochs, config.for_log(10_000_000).epochs, config.for_log(10**9).epochs
+            (8, 3, 1)
+        """
+        if self.epochs is not None:
+            return self
+        return self.model_copy(update={"epochs": min(max(round(MANY_EVENTS / max(events, 1)), 1), FEW_EPOCHS)})
+
+    def rate_factor(self, epochs: float) -> float:
+        """What the learning rate is multiplied with after so many epochs.
+
+        Example:
+            >>> config = TrainingConfig(epochs=10, decay=True)
+            >>> config.rate_factor(0.25), config.rate_factor(0.5), config.rate_factor(10)
             (0.4875, 0.95, 0.0)
         """
-        return min(done / 0.05, 1) * (1 - done) if self.decay else 1.0
+        if not self.decay:
+            return 1.0
+        assert self.epochs is not None, "decided by for_log"
+        done = epochs / self.epochs
+        return min(done / 0.05, 1) * (1 - done)
 
     def batch_of(self, samples: int) -> int:
         """Samples in a step. Some work costs the same whatever their number; few steps an epoch still learn as well."""

@@ -167,9 +167,9 @@ def _train_epoch(
     total = 0.0
     for number, start in enumerate(starts, start=1):
         batch = windows.batch(order[start : start + size])
-        done = (epoch - 1 + number / len(starts)) / config.epochs
+        factor = config.rate_factor(epoch - 1 + number / len(starts))
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * config.rate_factor(done)
+            group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)
         if config.loss == "bpr":
             loss = batch_loss(model, batch, unseen.draw(batch.users_B, config.targets * config.negatives, rng), config)
