@@ -1,7 +1,8 @@
 """The paper's experiments on a data set: `python -m benchmarks.paper amazon-cds main ablation sizes tuning`.
 
-Each run is a process of its own, so that its peak memory is its own, and a JSON file of its own. What is finished is not
-run again; what was interrupted goes on from its last checkpoint; what failed is recorded and does not stop the rest.
+Each run is a process of its own, so that its peak memory is its own, and a JSON file of its own; first every run with seed
+0, then the other seeds. What is finished is not run again; what was interrupted goes on from its last checkpoint; what
+failed is recorded and does not stop the rest.
 """
 
 import os
@@ -27,7 +28,7 @@ def main() -> None:
     names = arguments.experiments or list(EXPERIMENTS)
     if unknown := set(names) - set(EXPERIMENTS):
         parser.error(f"no experiment {', '.join(sorted(unknown))}; there are {', '.join(EXPERIMENTS)}")
-    specs = [spec for name in names for spec in EXPERIMENTS[name](arguments.data)]
+    specs = sorted((spec for name in names for spec in EXPERIMENTS[name](arguments.data)), key=lambda spec: spec.seed)
     missing = [spec for spec in specs if not is_finished(spec, retry=arguments.retry)]
     print(f"{len(specs)} runs, {len(specs) - len(missing)} of them finished before", file=sys.stderr)
     threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
