@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import additions, results_page, runs
 from benchmarks.paper.experiments import ablation, main_result, sizes
-from benchmarks.peers.comparison import COMPARISONS, NAMES, final_specs
+from benchmarks.peers.comparison import BEST, COMPARISONS, NAMES, final_specs
 from benchmarks.runs import KS, PER_USER_METRICS, Run, Spec, failed, store
 from magnn.ranking.metrics import PER_USER
 
@@ -23,11 +23,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make_up(specs: Iterable[Spec], level: float = 0.1) -> None:
+def make_up(
+    specs: Iterable[Spec], level: float = 0.1, machine: str = "a machine", limit_seconds: float | None = None
+) -> None:
     """Runs as if they had been made, each user's metrics around `level`."""
     about = {
         "date": "2026-01-02",
-        "machine": "a machine",
+        "machine": machine,
         "python": "3.11",
         "versions": {"magnn": "0"},
         "commit": "abc",
@@ -41,9 +43,10 @@ def make_up(specs: Iterable[Spec], level: float = 0.1) -> None:
             ci95=dict.fromkeys(names, (level * 0.9, level * 1.1)),
             epochs=12,
             fit_seconds=345.0,
+            limit_seconds=limit_seconds,
             threads=2,
             peak_gib=0.5,
-            stopped_by="patience",
+            stopped_by="time" if limit_seconds else "patience",
             about=about,
         )
         store(run)
@@ -89,6 +92,23 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     assert "p<.01" in section(text, "amazon-cds, paper")
     assert "p=1.00" in section(text, "ml-1m, paper")  # all made up alike
     assert "Refused" not in text
+
+
+def test_times_of_several_machines_are_told_apart_and_a_limit_that_ended_one_is_named(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[0]
+    best, popularity, ease = (
+        final_specs(name, data, protocol, refit=refit)[:1] for name in (BEST, "Popularity", "EASE")
+    )
+    make_up(best)
+    make_up(popularity)
+    table = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert table.count("| patience | 6 min | 0.50 GiB |") == 2
+    assert "letter" not in table
+    make_up(ease, machine="one more", limit_seconds=600)
+    table = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert table.count("| patience | 6 min A | 0.50 GiB |") == 2
+    assert table.count("| time, 10 min | 6 min B | 0.50 GiB |") == 1
+    assert "A: a machine, Python 3.11; B: one more, Python 3.11" in table
 
 
 def test_what_an_addition_is_worth_is_beside_the_preset(folder: Path) -> None:

@@ -25,6 +25,12 @@ def spec() -> Spec:
     return ours("ml-1m", "paper", variant="MF + S", config={"model": {"long_term": False}}, seed=3)
 
 
+@pytest.mark.shared_data
+@pytest.mark.parametrize("data", runs.LOGS)
+def test_a_log_has_the_events_that_its_epochs_follow_from(data: str, shared_data: Path) -> None:
+    assert runs.read_split(data, "leave-one-out").events.n_events == runs.LOGS[data].events
+
+
 def judged(spec: Spec, recommender: magnn.Recommender) -> tuple[Run, Split]:
     split = recommender.split
     everybody = np.arange(split.events.n_users)
