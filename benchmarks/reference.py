@@ -44,7 +44,7 @@ def batch_loss(model: MAGNN, adjacency_NN: Tensor, batch: Batch, negatives_BX: N
     shape, n_items = model.config, model.n_items
     weight = dict(model.named_parameters())
     E, P, Q = weight["embeddings.input_D.weight"], weight["embeddings.users_D.weight"], weight["embeddings.output_ND"]
-    users_B, _, history_BW, targets_BT = (torch.from_numpy(array) for array in batch)
+    users_B, history_BW, targets_BT = (torch.from_numpy(array) for array in batch)
     history_BH, recent_BL = history_BW[:, : shape.long_window], history_BW[:, shape.long_window :]
     taste_BD = functional.embedding(users_B, P, padding_idx=model.n_users)
 

@@ -249,8 +249,8 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     events, model = fitted.split.events, fitted.model
     config = model.config
     windows = query_windows(known, config.short_window, config.long_window)
-    user_1, history_1W = model.inputs(windows.batch(np.array([0]))._replace(users_B=np.array([user])))
-    found = addends(model, user_1, history_1W, focus)
+    history_1W = torch.from_numpy(windows.batch(np.array([0])).history_BW)
+    found = addends(model, torch.tensor([user]), history_1W, focus)
     items_ND = model.items.detach()
     scores = (items_ND @ found.parts.query()[0]).numpy()
     graph_N = np.zeros_like(scores)
@@ -268,7 +268,7 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
-        speaks = " and ".join(["general taste"] * bool(config.taste) + ["popularity"] * (fitted.graph_part is not None))
+        speaks = " and ".join(["general taste"] * config.taste + ["popularity"] * (fitted.graph_part is not None))
         notes.append(f"There is no history, so {'only ' + speaks if speaks else 'nothing'} can speak.")
     vector = items_ND[item].double()
 

@@ -69,7 +69,7 @@ class Recommender(Fitted):
         Args:
             user: a user of the log; everything the log knows of the user counts, held-out events too.
             history: for someone unknown, or in place of what the log knows: item ids, oldest first. Without a `user`
-                a taste that each user has a row for is zero.
+                the taste part of the score is zero.
             focus: from -1, lasting interest only, to 1, the present only: added to the gate. Needs a model with a gate.
             without: items of the history to be taken out of it, as if they had not been; they can then be recommended.
 

@@ -37,9 +37,9 @@ class Settings(BaseModel):
 
 
 PRESETS = {
-    # What we would use ourselves: the paper's network with a window weighted by age and one vector an item, a taste for
-    # how much a user has done (a row for each user overfits), under a loss that looks at the top of the list; and its item
-    # graph given a part of the score. Chosen on the validation events of several logs (docs/experiments.md).
+    # What we would use ourselves: the paper's network with a window weighted by age and one vector an item, without taste
+    # (a row for each user overfits), under a loss that looks at the top of the list; and its item graph given a part of the
+    # score. Chosen on the validation events of several logs (docs/experiments.md).
     "best": Settings(
         preset="best",
         model=ModelConfig(
@@ -48,7 +48,7 @@ PRESETS = {
             long_window=40,
             heads=4,
             graph_links=64,
-            taste="activity",
+            taste=False,
             recency=True,
             tied=True,
             feed_forward=None,

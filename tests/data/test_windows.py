@@ -110,7 +110,6 @@ def test_a_query_is_the_present_of_each_user(lengths: list[int], short: int, lon
     windows = query_windows(histories_of(world, n_items), short, long)
     batch = all_of(windows)
     assert batch.targets_BT.shape == (len(world), 0) and batch.history_BW.shape == (len(world), short + long)
-    assert batch.length_B.tolist() == [len(events) for events in world]
     assert unpadded(batch, n_items) == [Sample(u, events[-(short + long) :], []) for u, events in enumerate(world)]
 
 
@@ -148,13 +147,13 @@ def test_unless_whole_every_event_but_the_first_is_a_target(lengths: list[int], 
     batch = windows.batch(np.arange(len(windows)))
     assert batch.history_BW.shape[1] == short + long
     expected = {
-        (user, events[n]): (n, events[max(n - short - long, 0) : n])
+        (user, events[n]): events[max(n - short - long, 0) : n]
         for user, events in enumerate(sequences)
         for n in range(min(1, max(len(events) - 1, 0)), len(events))
     }
     found = {
-        (user, target[0]): (length, [i for i in history if i != n_items])
-        for user, length, history, target in zip(*(part.tolist() for part in batch), strict=True)
+        (user, target[0]): [i for i in history if i != n_items]
+        for user, history, target in zip(*(part.tolist() for part in batch), strict=True)
     }
     assert len(windows) == len(expected)
     assert found == expected

@@ -59,8 +59,8 @@ def query(weights: Mapping[str, Any], config: ModelConfig, A: Array, user: int |
     E, d = w["embeddings.input_D.weight"][:-1], config.dim
     recent = history[-config.short_window :]
     before = history[: -config.short_window][-config.long_window :]
-    row = int(np.log2(1 + len(history))) if config.taste == "activity" else user
-    p = w["embeddings.users_D.weight"][row] if config.taste and row is not None else np.zeros(d)
+    known = config.taste and user is not None
+    p = w["embeddings.users_D.weight"][user] if known else np.zeros(d)
 
     s: Any = np.zeros(d)
     if config.short_term and recent:

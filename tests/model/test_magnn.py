@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnn.data.graph import item_graph
-from magnn.data.windows import Batch
 from magnn.model.config import ModelConfig
 from magnn.model.magnn import MAGNN, QueryParts
 from magnn.model.short_term import ItemGraph, ShortTerm
@@ -19,7 +18,7 @@ from tests.worlds import histories_of
 SHAPE = {"short_window": 3, "long_window": 4, "heads": 3, "memory_units": 5, "graph_steps": 2, "init_std": 0.5}
 SWITCHES = [
     {
-        "taste": "activity" if taste and recency and tied else taste,
+        "taste": taste,
         "short_term": short,
         "long_term": long,
         "fusion": fusion,
@@ -60,7 +59,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[list[int]], int]:
 @settings(deadline=None, max_examples=4)
 @given(world=worlds(), dim=st.integers(1, 6), seed=st.integers(0, 99), frozen=st.booleans())
 def test_query_is_that_of_the_equations(
-    switches: dict[str, object], world: tuple[list[list[int]], int], dim: int, seed: int, frozen: bool
+    switches: dict[str, bool], world: tuple[list[list[int]], int], dim: int, seed: int, frozen: bool
 ) -> None:
     sequences, n_items = world
     config = ModelConfig.model_validate({**SHAPE, "dim": dim, **switches})
@@ -70,9 +69,7 @@ def test_query_is_that_of_the_equations(
     A = graph_rows(sequences, n_items, config.graph_steps)
     users = [*range(len(sequences)), len(sequences)]  # the last: somebody unknown, with the first history
     histories = [*sequences, sequences[0]]
-    lengths, windows = [len(h) for h in histories], [padded(h, config, n_items) for h in histories]
-    batch = Batch(np.array(users), np.array(lengths), np.array(windows), np.empty((len(users), 0), np.int64))
-    got = model(*model.inputs(batch))
+    got = model(torch.tensor(users), torch.tensor([padded(h, config, n_items) for h in histories]))
     known = [user if user < len(sequences) else None for user in users]
     expected = [query(model.state_dict(), config, A, u, h) for u, h in zip(known, histories, strict=True)]
     # Positions are stored in single precision, whatever the model computes in.
@@ -80,7 +77,7 @@ def test_query_is_that_of_the_equations(
 
 
 @pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "-".join(str(value) for value in s.values()))
-def test_every_parameter_learns(switches: dict[str, object]) -> None:
+def test_every_parameter_learns(switches: dict[str, bool]) -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4, **switches})
     sequences = [[0, 1, 2, 3, 4, 5, 0, 2], [5, 4, 3, 2, 1, 0, 3, 1]]
     model = build(config, sequences, 6)

@@ -17,14 +17,12 @@ class Batch(NamedTuple):
 
     Attributes:
         users_B: int64 user numbers.
-        length_B: int64, how many events came before the present, in the window or before it.
         history_BW: int64 item numbers, oldest first, aligned to the right; `n_items` where there is none. The last |L|
             columns are the short term, those before are the long term.
         targets_BT: int64 item numbers that came next; `n_items` where there is none. T is 0 for queries.
     """
 
     users_B: NDArray[np.int64]
-    length_B: NDArray[np.int64]
     history_BW: NDArray[np.int64]
     targets_BT: NDArray[np.int64]
 
@@ -55,8 +53,7 @@ class Windows:
         start, end = self.histories.offsets[users][:, None], self.histories.offsets[users + 1][:, None]
         history = following + np.arange(-self.width, 0)
         targets = following + np.arange(self.n_targets)
-        length = (following - start).squeeze(1)
-        return Batch(users, length, self._items(history, history >= start), self._items(targets, targets < end))
+        return Batch(users, self._items(history, history >= start), self._items(targets, targets < end))
 
     def _items(self, index: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.int64]:
         items = self.histories.items

@@ -22,11 +22,7 @@ class ModelConfig(BaseModel):
     long_window: int = Field(20, ge=1, description="|H|max, events of long-term history before it")
     heads: int = Field(20, ge=1, description="h, attention heads over the long-term history")
     memory_units: int = Field(20, ge=1, description="m, latent interests shared by all users")
-    taste: bool | Literal["activity"] = Field(
-        True,
-        description="p . q_j: true, the paper's, a p for each user; activity, one for each level of how much a user has "
-        "done, as powers of two; or false, none",
-    )
+    taste: bool = Field(True, description="p_u . q_j, matrix factorisation")
     short_term: bool = Field(True, description="graph network over the short-term window")
     long_term: bool = Field(True, description="attention over the long-term history, and the memory")
     fusion: Literal["gate", "concat", "gru"] = Field("gate", description="how short and long term become one")

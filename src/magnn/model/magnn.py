@@ -13,13 +13,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from magnn.data.windows import Batch
 from magnn.model.aged_history import AgedHistoryQuery
 from magnn.model.config import ModelConfig
 from magnn.model.cooccurrence import Cooccurrence
 from magnn.model.feed_forward import FeedForward
 from magnn.model.fusion import ConcatFusion, GateFusion, GruFusion, PersonalShortTerm
-from magnn.model.general import Embeddings, activity_level
+from magnn.model.general import Embeddings
 from magnn.model.kernels import gather
 from magnn.model.long_term import HistoryQuery, InterestMemory
 from magnn.model.short_term import ItemGraph, ShortTerm
@@ -100,19 +99,11 @@ class MAGNN(nn.Module):
         self._unit_items = None  # a fused optimizer changes weights without counting it as a change
         return super().train(mode)
 
-    def inputs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What `parts` and `forward` are asked with, on the device of the model: rows of P, (B,), and histories, (B, W).
-
-        Rows of P are users, `n_users` for an unknown one, or the levels of how much they have done.
-        """
-        of_B = activity_level(batch.length_B) if self.config.taste == "activity" else batch.users_B
-        return torch.from_numpy(of_B).to(self.device), torch.from_numpy(batch.history_BW).to(self.device)
-
     def parts(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """What the query vector is made of.
 
         Args:
-            users_B: int64 rows of P, as `inputs` gives them.
+            users_B: int64 user numbers; `n_users` for an unknown user.
             history_BW: int64 item numbers, oldest first, aligned to the right, padded with `n_items`; W is
                 `long_window + short_window`.
             focus: added to the gate; 0 where there is none.
@@ -151,7 +142,7 @@ class MAGNN(nn.Module):
         nothing = input_ND.new_zeros(len(users_B), config.dim)
 
         users_D = self.embeddings.users_D
-        taste_BD = nothing if users_D is None else gather(users_D.weight, users_B, len(users_D.weight) - 1)
+        taste_BD = nothing if users_D is None else gather(users_D.weight, users_B, self.n_users)
         short_BD = long_BD = memory_BD = cooccurrence_BD = nothing
         gate_BD: Tensor | None = None
         if config.short_term:

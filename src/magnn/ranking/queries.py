@@ -30,11 +30,13 @@ def encode(model: MAGNN, users: NDArray[np.int64], histories: Histories, focus: 
         focus: added to the gate.
     """
     windows = query_windows(histories, model.config.short_window, model.config.long_window)
+    device = model.device
     vectors_UD = torch.empty(len(users), model.config.dim)
     for first in range(0, len(users), CHUNK):
         rows = np.arange(first, min(first + CHUNK, len(users)))
-        batch = windows.batch(rows)._replace(users_B=users[rows])
-        vectors_UD[first : first + len(rows)] = model(*model.inputs(batch), focus)
+        history_BW = torch.from_numpy(windows.batch(rows).history_BW)
+        users_B = torch.from_numpy(users[rows])
+        vectors_UD[first : first + len(rows)] = model(users_B.to(device), history_BW.to(device), focus)
     return vectors_UD
 
 

@@ -61,7 +61,7 @@ def ingredients(
     for first in range(0, len(users), CHUNK):
         rows = np.arange(first, min(first + CHUNK, len(users)))
         items_BK, there_BK = np.maximum(items_UK[rows], 0), items_UK[rows] >= 0
-        found = model.parts(*model.inputs(windows.batch(rows)._replace(users_B=users[rows])))
+        found = model.parts(torch.from_numpy(users[rows]), torch.from_numpy(windows.batch(rows).history_BW))
         vectors_BKD = vectors_ND[torch.from_numpy(items_BK)].double()
         for name in found._fields:
             if name in parts:

@@ -188,9 +188,9 @@ def batch_loss(
 ) -> Tensor:
     """BPR summed over one batch; `negatives_BX` are `config.negatives` for each target."""
     device = model.device
-    targets_BT = torch.from_numpy(batch.targets_BT).to(device)
+    users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
     negatives_BTS = torch.from_numpy(negatives_BX).to(device).view(*targets_BT.shape, config.negatives)
-    return bpr(model(*model.inputs(batch)), model.items, targets_BT, negatives_BTS)
+    return bpr(model(users_B, history_BW), model.items, targets_BT, negatives_BTS)
 
 
 def batch_softmax(
@@ -212,10 +212,10 @@ def batch_softmax(
         torch.from_numpy(touched.users[among_X].astype(np.int64)).to(device),
         torch.from_numpy(column_X[among_X]).to(device),
     )
-    target_B = torch.from_numpy(batch.targets_BT[:, 0]).to(device)
+    users_B, history_BW, targets_BT = (torch.from_numpy(array).to(device) for array in batch)
     return softmax_loss(
-        model(*model.inputs(batch)),
-        model.items_of(target_B),
+        model(users_B, history_BW),
+        model.items_of(targets_BT[:, 0]),
         model.items if n_drawn == n_items else model.items_of(torch.from_numpy(drawn_C).to(device)),
         excluded,
         q=config.q_of(len(histories.items), n_items),
