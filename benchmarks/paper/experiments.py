@@ -12,11 +12,12 @@ SEEDS = 5
 FEWER_SEEDS = 3  # for what is compared over variants
 PROTOCOL: Literal["paper"] = "paper"
 
+GATED = "MF + S + H, gated"
 # The rows of the ablation, in the paper's order; the full model is the main result's.
 ABLATION: dict[str, dict[str, Any]] = {
     "MF": {"short_term": False, "long_term": False, "cooccurrence": False},
     "MF + S": {"long_term": False, "cooccurrence": False},
-    "MF + S + H, gated": {"cooccurrence": False},
+    GATED: {"cooccurrence": False},
     "MF + S + H, concatenated": {"cooccurrence": False, "fusion": "concat"},
     "MF + S + H, GRU": {"cooccurrence": False, "fusion": "gru"},
 }

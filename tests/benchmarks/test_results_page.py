@@ -84,6 +84,7 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     parts = section(text, "Ablation")
     assert "| MF + S + H, gated | .0401 |" in parts
     assert parts.count("p<.01") == 5  # half as good as the full model, all of them
+    assert parts.count("p=1.00") == 4  # and as good as the gated one
     assert "| attention heads h |" in section(text, "Heads and memory units")
     for data, protocol, _ in COMPARISONS:
         table = section(text, f"{data}, {protocol}")
