@@ -4,15 +4,14 @@ The preset `best`, and the same with one thing taken back or one part of the net
 judged on the validation events, where they were chosen. One JSON file a run; what is finished is not run again.
 """
 
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
 import numpy as np
 
-from benchmarks.paper.process import run_in_process
+from benchmarks.paper.process import how_to_run, run_missing
 from benchmarks.results_tables import Page, duration, number, p_between, p_words, provenance, with_ci
-from benchmarks.runs import Run, Spec, describe, is_finished, ours, until_stopped
+from benchmarks.runs import Run, Spec, ours, until_stopped
 from benchmarks.significance import TEST
 from magnn.data.split import Protocol
 from magnn.reporting.attributes import holm
@@ -109,14 +108,11 @@ def main() -> None:
     """Run what is missing."""
     parser = ArgumentParser(prog="python -m benchmarks.additions", description=__doc__)
     parser.add_argument("data", nargs="*", help=f"of {', '.join(PROTOCOLS)}; all if none is named")
-    parser.add_argument("--retry", action="store_true", help="run again what failed")
+    how_to_run(parser)
     arguments = parser.parse_args()
     if unknown := set(arguments.data) - set(PROTOCOLS):
         parser.error(f"no log {', '.join(sorted(unknown))}; there are {', '.join(PROTOCOLS)}")
-    for data in arguments.data or PROTOCOLS:
-        for variant, spec in specs(data).items():
-            if not is_finished(spec, retry=arguments.retry):
-                print(f"{data}, {variant}: {describe(run_in_process(spec))}", file=sys.stderr, flush=True)
+    run_missing([spec for data in arguments.data or PROTOCOLS for spec in specs(data).values()], arguments)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ class Run(BaseModel):
         fit_seconds: choosing the epoch and the final fit, for these settings.
         limit_seconds: that a training was allowed; None without a limit.
         threads: that it was trained with.
+        device: that it was trained on: "cpu", or the name of a GPU.
         peak_gib: largest memory of the training process.
         stopped_by: what ended the training: "patience", "epochs" or "time".
         own_metrics: the same lists by the peer's own evaluator, as a check.
@@ -126,6 +127,7 @@ class Run(BaseModel):
     fit_seconds: float = 0
     limit_seconds: float | None = None
     threads: int = 0
+    device: str = "cpu"
     peak_gib: float = 0
     stopped_by: str = ""
     own_metrics: dict[str, float] = {}

@@ -1,34 +1,38 @@
-"""One run of the package's own model, in a process of its own: `python -m benchmarks.paper.process SPEC`, as JSON."""
+"""One run of the package's own model in a process of its own, as JSON: `python -m benchmarks.paper.process SPEC [cuda]`."""
 
 import os
 import shutil
 import subprocess
 import sys
 import traceback
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
-from benchmarks.runs import KS, Run, Spec, failed, judge, load, read_split
+from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, read_split
 from magnn.cli.console import training_bar
 from magnn.ranking.rank import rank
 
 STOPPED = 130  # what a shell says of a process that Ctrl-C ended
 
 
-def run_in_process(spec: Spec, *, threads: int | None = None, quiet: bool = False) -> Run:
+def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu", quiet: bool = False) -> Run:
     """The finished run, or the failed one.
 
     Args:
         threads: of PyTorch; all cores if not given.
+        device: see `magnn.fit`.
         quiet: no progress bar.
 
     Raises:
         KeyboardInterrupt: it was stopped; another call goes on from there.
     """
-    command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json()]
+    command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json(), device]
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     stderr = subprocess.DEVNULL if quiet else None
     code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
@@ -37,7 +41,33 @@ def run_in_process(spec: Spec, *, threads: int | None = None, quiet: bool = Fals
     return failed(spec, f"the process ended with {code}") if code else load(spec) or failed(spec, "it left no result")
 
 
-def run(spec: Spec) -> Run | None:
+def how_to_run(parser: ArgumentParser) -> None:
+    """The options of a command that calls `run_missing`."""
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs at once, on a share of the cores each; slower one by one"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
+    parser.add_argument("--retry", action="store_true", help="run again what failed")
+
+
+def run_missing(specs: Sequence[Spec], how: Namespace) -> None:
+    """Run what is not finished, in this order, as `how_to_run` was answered; a line for each."""
+    missing = [spec for spec in specs if not is_finished(spec, retry=how.retry)]
+    print(f"{len(specs)} runs, {len(specs) - len(missing)} of them finished before", file=sys.stderr)
+    threads = max(1, (os.cpu_count() or 1) // how.jobs)
+
+    def of(numbered: tuple[int, Spec]) -> None:
+        number, spec = numbered
+        title = f"[{number}/{len(missing)}] {spec.data}, {spec.system}, {spec.variant or 'as it is'}, seed {spec.seed}"
+        print(title, file=sys.stderr, flush=True)
+        done = run_in_process(spec, threads=threads, device=how.device, quiet=how.jobs > 1)
+        print(f"{title}: {describe(done)}", file=sys.stderr, flush=True)
+
+    with ThreadPoolExecutor(how.jobs) as pool:
+        list(pool.map(of, enumerate(missing, start=1)))
+
+
+def run(spec: Spec, device: str = "cpu") -> Run | None:
     """Fit, rank, judge and store; None after Ctrl-C, from where the next call goes on."""
     split = read_split(spec.data, spec.protocol)
     checkpoints = SCRATCH / "runs" / spec.path.parent.name / spec.path.stem
@@ -47,6 +77,7 @@ def run(spec: Spec) -> Run | None:
             config=spec.settings,
             seed=spec.seed,
             refit=spec.refit,
+            device=device,
             checkpoints=checkpoints,
             resume=True,
             progress=progress,
@@ -70,6 +101,7 @@ def run(spec: Spec) -> Run | None:
         fit_seconds=round(sum(log.train_seconds + log.valid_seconds for log in logs), 1),
         peak_gib=round(peak, 3),
         threads=torch.get_num_threads(),
+        device=torch.cuda.get_device_name() if device == "cuda" else device,
         stopped_by="epochs" if len(selected) == recommender.settings.training.epochs else "patience",
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -79,7 +111,7 @@ def run(spec: Spec) -> Run | None:
 if __name__ == "__main__":
     task = Spec.model_validate_json(sys.argv[1])
     try:
-        done = run(task)
+        done = run(task, *sys.argv[2:])
     except KeyboardInterrupt:
         done = None
     except Exception:

@@ -382,12 +382,18 @@ def test_a_device_that_is_not_there(device: str, message: str, monkeypatch: pyte
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: needs a GPU that this PyTorch can use")
-def test_a_gpu_trains_the_same_model() -> None:
-    """The same seed starts from the same weights and draws the same batches; what differs is rounding."""
+@pytest.mark.parametrize("settings", [config(epochs=3), {"preset": "best", "training": {"epochs": 3}}])
+def test_a_gpu_trains_the_same_model(settings: dict[str, Any]) -> None:
+    """The same seed starts from the same weights and draws the same batches; what differs is rounding (and dropout)."""
     split = small_world()
-    on_cpu, on_gpu = (magnn.fit(split, config=config(epochs=3), device=device) for device in ("cpu", "cuda"))
+    settings = settings | {"model": {**settings.get("model", {}), "dropout": 0.0}}
+    on_cpu, on_gpu = (magnn.fit(split, config=settings, device=device) for device in ("cpu", "cuda"))
     assert {value.device.type for value in on_gpu.model.state_dict().values()} == {"cpu"}
     for here, there in zip(on_cpu.logs, on_gpu.logs, strict=True):
         assert here.loss == pytest.approx(there.loss, rel=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: needs a GPU that this PyTorch can use")
+def test_a_gpu_solves_a_world_with_one_answer() -> None:
     chain = magnn.fit(chain_world(), config=config(epochs=40, targets=1, patience=40), device="cuda")
     assert magnn.evaluate(chain, k=1, baselines=False).metrics["recall@1"] == 1.0

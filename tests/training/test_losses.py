@@ -37,7 +37,7 @@ def test_bpr_is_its_formula(n_samples: int, n_targets: int, n_negatives: int, n_
 
 @settings(deadline=None)
 @given(
-    st.sampled_from([1, 3, ROWS + 5]),
+    st.sampled_from([1, 3, ROWS["cpu"] + 5]),
     st.integers(1, 5),
     st.sampled_from([0.0, 0.3, 1.0]),
     st.sampled_from([1.0, 7.5]),

@@ -79,7 +79,7 @@ def softmax_loss(
     return loss
 
 
-ROWS = 64  # samples scored at once: their scores stay in the cache
+ROWS = {"cpu": 64, "cuda": 4096}  # samples scored at once: on a CPU their scores stay in the cache
 
 
 class _SoftmaxLoss(torch.autograd.Function):
@@ -100,11 +100,12 @@ class _SoftmaxLoss(torch.autograd.Function):
         own_B = (query_BD * target_BD).sum(dim=1)
         weight_B, rest_B = torch.empty_like(own_B), torch.empty_like(own_B)
         losses = []
-        starts = range(0, len(query_BD), ROWS)
+        n_rows = ROWS[query_BD.device.type]
+        starts = range(0, len(query_BD), n_rows)
         bounds = torch.searchsorted(row_X, torch.tensor([*starts, len(query_BD)], device=row_X.device)).tolist()
-        buffer_RC = query_BD.new_empty(min(ROWS, len(query_BD)), len(candidates_CD))
+        buffer_RC = query_BD.new_empty(min(n_rows, len(query_BD)), len(candidates_CD))
         for first, low, high in zip(starts, bounds[:-1], bounds[1:], strict=True):
-            rows = slice(first, first + ROWS)
+            rows = slice(first, first + n_rows)
             block_RD, own_R1 = query_BD[rows], own_B[rows].unsqueeze(1)
             scores_RC = torch.mm(block_RD, candidates_CD.T, out=buffer_RC[: len(block_RD)])
             scores_RC[row_X[low:high] - first, column_X[low:high]] = -math.inf
