@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.process import how_to_run, run_missing
-from benchmarks.results_tables import Page, duration, number, p_between, p_words, provenance, with_ci
+from benchmarks.results_tables import Page, duration, number, p_between, p_words, provenance, threads_in_words, with_ci
 from benchmarks.runs import Run, Spec, ours, until_stopped
 from benchmarks.significance import TEST
 from magnn.data.split import Protocol
@@ -88,8 +88,10 @@ def _table(page: Page, finished: dict[str, Run]) -> None:
     others = {variant: run for variant, run in finished.items() if variant != WHOLE}
     corrected = holm(np.array([p_between([run], [whole], "ndcg@10") for run in others.values()]))
     p_of = dict(zip(others, corrected.tolist(), strict=True))
+    # Of runs that shared a GPU, times say nothing.
+    timed = all(run.device == "cpu" for run in finished.values())
     page.table(
-        ("", "recall@10", "ndcg@10", "of the preset's", "p", "fit"),
+        ("", "recall@10", "ndcg@10", "of the preset's", "p", *(["fit"] if timed else [])),
         [
             [
                 f"**{variant}**" if variant == WHOLE else variant,
@@ -97,7 +99,7 @@ def _table(page: Page, finished: dict[str, Run]) -> None:
                 with_ci(run, "ndcg@10"),
                 f"{run.metrics['ndcg@10'] / whole.metrics['ndcg@10']:.0%}",
                 p_words(p_of[variant]) if variant in p_of else "",
-                duration(run.fit_seconds),
+                *([f"{duration(run.fit_seconds)}, {threads_in_words(run)}"] if timed else []),
             ]
             for variant, run in sorted(finished.items(), key=lambda item: -item[1].metrics["ndcg@10"])
         ],

@@ -117,9 +117,12 @@ def provenance(command: str, runs: Sequence[Run]) -> str:
     """Where and when, of all of them."""
     dates = sorted({run.about["date"] for run in runs})
     letters = letters_of_machines(runs)
-    where = {(run.about["machine"], run.about["python"]) for run in runs}
+    where = {
+        (run.about["machine"], "" if run.device == "cpu" else f", {run.device}", run.about["python"]) for run in runs
+    }
     machines = [
-        f"{letters[machine] + ': ' if letters else ''}{machine}, Python {python}" for machine, python in sorted(where)
+        f"{letters[machine] + ': ' if letters else ''}{machine}{gpu}, Python {python}"
+        for machine, gpu, python in sorted(where)
     ]
     each = [run.about["versions"].items() for run in runs]
     versions = sorted({", ".join(f"{package} {number}" for package, number in pairs) for pairs in each})
