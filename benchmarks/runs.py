@@ -39,26 +39,36 @@ SYSTEMS_OF = {"paper": "MA-GNN", "best": "magnn best"}  # as tables name them
 
 @dataclass(frozen=True)
 class Log:
-    """A data set, its SHA-256 (results from another file of that name are refused), and how many events it has."""
+    """A data set, its SHA-256 (results from another file of that name are refused), its events and items."""
 
     file: str
     sha256: str
     events: int
+    items: int
     min_rating: float | None = None
 
 
 LOGS = {
     "amazon-cds": Log(
-        "amazon-cds/events.parquet", "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96", 472_265
+        "amazon-cds/events.parquet",
+        "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96",
+        472_265,
+        35_118,
     ),
     "amazon-beauty": Log(
-        "amazon-beauty/events.parquet", "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a", 198_502
+        "amazon-beauty/events.parquet",
+        "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a",
+        198_502,
+        12_101,
     ),
-    "ml-1m": Log("ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5", 1_000_209),
+    "ml-1m": Log(
+        "ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5", 1_000_209, 3_706
+    ),
     "ml-latest-small": Log(
         "ml-latest-small/ratings.csv",
         "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646",
         48_580,
+        6_298,
         min_rating=4,
     ),
 }
@@ -197,8 +207,11 @@ def load(spec: Spec) -> Run | None:
     for field in Spec.model_fields:
         wanted, found = getattr(spec, field), getattr(run.spec, field)
         if field == "settings" and spec.code in METHODS.values():
-            # A setting that came later has its default in an older run.
-            wanted, found = Settings.model_validate(wanted), Settings.model_validate(found)
+            # A setting that came later has its default in an older run; what is left to the log is what it decides.
+            log = LOGS[spec.data]
+            wanted, found = (
+                Settings.model_validate(settings).for_log(log.events, log.items) for settings in (wanted, found)
+            )
         if wanted != found:
             raise StaleRunError(f"{name}: {field} is {found!r}, not {wanted!r}; run it again")
     return run

@@ -31,8 +31,8 @@ def assert_adds_up(found: magnn.Explanation) -> None:
 
 TRAINED: dict[str, dict[str, object]] = {
     "paper": {"preset": "paper"},
-    "best, sparse log": {"preset": "best", "model": {"feed_forward": False}},
-    "best, dense log": {"preset": "best", "model": {"feed_forward": True}},
+    "best, sparse log": {"preset": "best", "model": {"feed_forward": False, "cosine": True}},
+    "best, dense log": {"preset": "best", "model": {"feed_forward": True, "cosine": False}},
     "paper, concat, cosine": {"preset": "paper", "model": {"fusion": "concat", "cosine": True}},
 }
 

@@ -53,7 +53,7 @@ PRESETS = {
             tied=True,
             feed_forward=None,
             dropout=0.2,
-            cosine=True,
+            cosine=None,
             cosine_scale=10,
         ),
         training=TrainingConfig(

@@ -27,8 +27,9 @@ def spec() -> Spec:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("data", runs.LOGS)
-def test_a_log_has_the_events_that_its_epochs_follow_from(data: str, shared_data: Path) -> None:
-    assert runs.read_split(data, "leave-one-out").events.n_events == runs.LOGS[data].events
+def test_a_log_has_the_events_and_items_that_its_settings_follow_from(data: str, shared_data: Path) -> None:
+    events = runs.read_split(data, "leave-one-out").events
+    assert (events.n_events, events.n_items) == (runs.LOGS[data].events, runs.LOGS[data].items)
 
 
 def judged(spec: Spec, recommender: magnn.Recommender) -> tuple[Run, Split]:
@@ -88,6 +89,16 @@ def test_a_setting_that_came_later_does_not_make_a_run_stale(spec: Spec, recomme
     assert is_finished(spec)
 
 
+def test_what_a_log_decides_is_the_same_as_what_is_given(recommender: magnn.Recommender) -> None:
+    """MovieLens-1M is dense: there the preset has no cosine scores, and a run with them is of something else."""
+    judged(
+        ours("ml-1m", "paper", preset="best", config={"model": {"cosine": False, "feed_forward": True}}), recommender
+    )
+    assert load(ours("ml-1m", "paper", preset="best")) is not None
+    with pytest.raises(StaleRunError, match="settings"):
+        load(ours("ml-1m", "paper", preset="best", config={"model": {"cosine": True}}))
+
+
 def test_a_broken_file_is_refused(spec: Spec) -> None:
     spec.path.parent.mkdir(parents=True)
     spec.path.write_text('{"spec": 3}')
@@ -121,6 +132,9 @@ def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame,
     assert best.graph_part is not None
     learned = round(best.logs[-2].loss, 3), round(best.graph_part.mixture.scale_G[0].item(), 2)
     assert (runs.METHODS["best"], *learned) == ("best-4", 2.417, 3.85)
-    as_dense = {"model": shape | {"feed_forward": True}, "training": {"batch_size": 64, "epochs": 6, "gce_q": 0}}
+    as_dense = {
+        "model": shape | {"feed_forward": True, "cosine": False},
+        "training": {"batch_size": 64, "epochs": 6, "gce_q": 0},
+    }
     dense = magnn.fit(split, config=as_dense | {"graph": {"neighbours": 0}}, refit=False)
     assert (runs.METHODS["best"], round(dense.logs[-1].loss, 3)) == ("best-4", 6.067)

@@ -36,17 +36,20 @@ def test_the_same_settings_follow_from_a_resampled_log(seed: int) -> None:
     one, other = (config.q_of(len(h.items), len(np.unique(h.items))) for h in (whole, again))
     assert 0.05 < one < 0.25  # in the range where it moves at all
     assert abs(one - other) < 0.02
-    shape = ModelConfig(feed_forward=None)
+    shape = ModelConfig(feed_forward=None, cosine=None)
     for history in (whole, again):  # a fifth above the bound, and below it
-        decided = [shape.for_log(len(history.items), n_items).feed_forward for n_items in (900, 1400)]
-        assert decided == [True, False]
+        dense, sparse = (shape.for_log(len(history.items), n_items) for n_items in (900, 1400))
+        assert (dense.feed_forward, dense.cosine) == (True, False)
+        assert (sparse.feed_forward, sparse.cosine) == (False, True)
     batches = config.batch_of(len(whole.items)), config.batch_of(len(again.items))
     assert max(batches) <= 2 * min(batches)
 
 
 def test_what_is_given_is_taken() -> None:
-    assert ModelConfig(feed_forward=True).for_log(1, 10**6).feed_forward is True
-    assert ModelConfig(feed_forward=False).for_log(10**9, 1).feed_forward is False
+    for on in (True, False):
+        for log in ((1, 10**6), (10**9, 1)):
+            decided = ModelConfig(feed_forward=on, cosine=on).for_log(*log)
+            assert (decided.feed_forward, decided.cosine) == (on, on)
     config = TrainingConfig(gce_q=0.5, batch_size=100, learning_rate=0.1)
     assert (config.q_of(10**9, 1), config.batch_of(10**9), config.rate_of(7)) == (0.5, 100, 0.1)
     assert TrainingConfig(epochs=40).for_log(10**9).epochs == 40

@@ -32,7 +32,11 @@ class ModelConfig(BaseModel):
         0, ge=0, description="nearest items that an item is linked to in the item graph; 0 for all"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
-    cosine: bool = Field(False, description="score with queries and items of unit length, times cosine_scale")
+    cosine: bool | None = Field(
+        False,
+        description="score with queries and items of unit length, times cosine_scale; "
+        f"None: on a log with fewer than {DENSE} events an item",
+    )
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
     recency: bool = Field(
         False, description="items are weighted by age, learned: a mean of the last ones, a logit of the older"
@@ -55,13 +59,17 @@ class ModelConfig(BaseModel):
         return self
 
     def for_log(self, events: int, items: int) -> "ModelConfig":
-        """The same with what it leaves to the log decided: on a sparse one, a layer that can combine only remembers.
+        """The same with what it leaves to the log decided (docs/experiments.md).
+
+        On a sparse log, a layer that can combine only remembers, and the length of a vector says how often an item was
+        met rather than how much it is liked; on a dense one both have something to learn from.
 
         Example:
-            >>> config = ModelConfig(feed_forward=None)
-            >>> config.for_log(1_000_000, 4_000).feed_forward, config.for_log(100_000, 10_000).feed_forward
-            (True, False)
+            >>> config = ModelConfig(feed_forward=None, cosine=None)
+            >>> dense, sparse = config.for_log(1_000_000, 4_000), config.for_log(100_000, 10_000)
+            >>> (dense.feed_forward, dense.cosine), (sparse.feed_forward, sparse.cosine)
+            ((True, False), (False, True))
         """
-        if self.feed_forward is not None:
-            return self
-        return self.model_copy(update={"feed_forward": events >= DENSE * items})
+        dense = events >= DENSE * items
+        decided = {"feed_forward": dense, "cosine": not dense}
+        return self.model_copy(update={name: value for name, value in decided.items() if getattr(self, name) is None})
