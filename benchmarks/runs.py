@@ -204,17 +204,25 @@ def load(spec: Spec) -> Run | None:
     except ValidationError as error:
         first = error.errors()[0]
         raise StaleRunError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for field in Spec.model_fields:
-        wanted, found = getattr(spec, field), getattr(run.spec, field)
-        if field == "settings" and spec.code in METHODS.values():
-            # A setting that came later has its default in an older run; what is left to the log is what it decides.
-            log = LOGS[spec.data]
-            wanted, found = (
-                Settings.model_validate(settings).for_log(log.events, log.items) for settings in (wanted, found)
-            )
-        if wanted != found:
-            raise StaleRunError(f"{name}: {field} is {found!r}, not {wanted!r}; run it again")
+    wanted, found = _flat(spec), _flat(run.spec)
+    for field in wanted | found:
+        if wanted.get(field) != found.get(field):
+            raise StaleRunError(f"{name}: {field} is {found.get(field)!r}, not {wanted.get(field)!r}; run it again")
     return run
+
+
+def _flat(spec: Spec) -> dict[str, Any]:
+    """Fields of a spec, and each of its settings as one: "settings.model.dim"."""
+    fields = spec.model_dump()
+    settings = fields.pop("settings")
+    if spec.code in METHODS.values():
+        # A setting that came later has its default in an older run; what is left to the log is what it decides.
+        log = LOGS[spec.data]
+        settings = Settings.model_validate(settings).for_log(log.events, log.items).model_dump()
+    for name, value in settings.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        fields |= {f"settings.{name}.{key}".rstrip("."): each for key, each in inner.items()}
+    return fields
 
 
 def is_finished(spec: Spec, *, retry: bool = False) -> bool:

@@ -37,10 +37,10 @@ def test_the_same_settings_follow_from_a_resampled_log(seed: int) -> None:
     assert 0.05 < one < 0.25  # in the range where it moves at all
     assert abs(one - other) < 0.02
     shape = ModelConfig(feed_forward=None, cosine=None)
-    for history in (whole, again):  # a fifth above the bound, and below it
-        dense, sparse = (shape.for_log(len(history.items), n_items) for n_items in (900, 1400))
-        assert (dense.feed_forward, dense.cosine) == (True, False)
-        assert (sparse.feed_forward, sparse.cosine) == (False, True)
+    for history in (whole, again):  # a fifth above each of the bounds, and below it
+        decided = [shape.for_log(len(history.items), n_items) for n_items in (270, 420, 900, 1400)]
+        assert [config.cosine for config in decided] == [False, True, True, True]
+        assert [config.feed_forward for config in decided] == [True, True, True, False]
     batches = config.batch_of(len(whole.items)), config.batch_of(len(again.items))
     assert max(batches) <= 2 * min(batches)
 

@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-DENSE = 60  # events an item
+DENSE = 60  # events an item: from here on there is something to learn of what items say together
+VERY_DENSE = 200  # and from here on, of the lengths of their vectors
 
 
 class ModelConfig(BaseModel):
@@ -35,7 +36,7 @@ class ModelConfig(BaseModel):
     cosine: bool | None = Field(
         False,
         description="score with queries and items of unit length, times cosine_scale; "
-        f"None: on a log with fewer than {DENSE} events an item",
+        f"None: on a log with fewer than {VERY_DENSE} events an item",
     )
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
     recency: bool = Field(
@@ -61,8 +62,8 @@ class ModelConfig(BaseModel):
     def for_log(self, events: int, items: int) -> "ModelConfig":
         """The same with what it leaves to the log decided (docs/experiments.md).
 
-        On a sparse log, a layer that can combine only remembers, and the length of a vector says how often an item was
-        met rather than how much it is liked; on a dense one both have something to learn from.
+        On a sparse log, a layer that can combine only remembers, and the length of a vector says how often it was trained
+        rather than how much its item is liked; on a dense one both have enough to learn from.
 
         Example:
             >>> config = ModelConfig(feed_forward=None, cosine=None)
@@ -70,6 +71,5 @@ class ModelConfig(BaseModel):
             >>> (dense.feed_forward, dense.cosine), (sparse.feed_forward, sparse.cosine)
             ((True, False), (False, True))
         """
-        dense = events >= DENSE * items
-        decided = {"feed_forward": dense, "cosine": not dense}
+        decided = {"feed_forward": events >= DENSE * items, "cosine": events < VERY_DENSE * items}
         return self.model_copy(update={name: value for name, value in decided.items() if getattr(self, name) is None})
