@@ -98,7 +98,8 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
                 number(run.metrics["coverage@10"]),
                 str(run.epochs),
                 _end(run),
-                f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip(),
+                f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip()
+                + (f", {threads_in_words(run)}" if run.threads == 1 else ""),
                 f"{run.peak_gib:.2f} GiB",
             ]
             for run in finished
@@ -108,20 +109,18 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
     best = [by_name[BEST], *(run for run in page.runs(more) if not run.error)] if BEST in by_name else []
     if len(best) > 1:
         means = ", ".join(f"{metric} {mean_sd(best, metric)}" for metric in COMPARED)
-        slowest = max(run.fit_seconds for run in best if run.threads == best[0].threads)
-        page.add(
-            f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; "
-            f"fits of {duration(slowest)} at most on {threads_in_words(best[0])}."
-        )
+        slowest = {threads_in_words(run): run for run in sorted(best, key=lambda run: run.fit_seconds)}
+        fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
+        page.add(f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; fits of {fits}.")
     words = (
         "A system whose first setting does not end within its time is judged with that one, at the best of the epochs it "
         "reached. "
         if any(run.stopped_by == "time" for run in finished)
         else ""
     )
-    against = reference.spec.system if reference else MAGNN
+    against = f"p: against {reference.spec.system}, {TEST}. " if reference else ""
     page.add(
-        f"{words}p: against {against}, {TEST}. Fit: of the chosen setting, choosing the epoch and, where there is one, the "
+        f"{words}{against}Fit: of the chosen setting, choosing the epoch and, where there is one, the "
         "final fit" + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
     )
     page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
