@@ -9,7 +9,7 @@ Shapes: B = batch, L = short window, D = embedding size, N = items.
 import torch
 from torch import Tensor, nn
 
-from magnn.model.kernels import mean_rows, weighted_rows
+from magnn.model.kernels import gather, mean_rows, weighted_rows
 
 DECAY = 0.2  # of the first weights: e^(-DECAY age)
 
@@ -52,7 +52,7 @@ class WindowMean(nn.Module):
         if self.recency_LD is None:
             return mean_rows(table_ND, recent_BL)
         weight_LD, total_LD = self._weights(self.recency_LD)
-        return weighted_rows(table_ND, recent_BL, weight_LD) / total_LD[_last(recent_BL != len(table_ND) - 1)]
+        return weighted_rows(table_ND, recent_BL, weight_LD) / gather(total_LD, _last(recent_BL != len(table_ND) - 1))
 
     @staticmethod
     def _weights(recency_LD: Tensor) -> tuple[Tensor, Tensor]:
