@@ -84,7 +84,8 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     parts = section(text, "Ablation")
     assert "| MF + S + H, gated | .0401 |" in parts
     assert parts.count("p<.01") == 5  # half as good as the full model, all of them
-    assert parts.count("p=1.00") == 4  # and as good as the gated one
+    assert parts.count("| p=1.00 |") == 4  # and as good as the gated one
+    assert "MF + S against MF: p=1.00." in parts
     assert "| attention heads h |" in section(text, "Heads and memory units")
     for data, protocol, _ in COMPARISONS:
         table = section(text, f"{data}, {protocol}")
@@ -119,7 +120,7 @@ def test_what_an_addition_is_worth_is_beside_the_preset(folder: Path) -> None:
     page = results_page.write_page(folder)
     table = section(page, "What each addition is worth: amazon-beauty")
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith(("| with", "| log", "| **"))]
-    assert rows[0][0] == "| **preset `best`**"
+    assert rows[0][0] == "| **preset `best`, with cosine scores**"
     assert {row[0]: row[3:5] for row in rows[1:]} == {
         "| without the graph part": ["50%", "p<.01"],
         "| log loss": ["50%", "p<.01"],
