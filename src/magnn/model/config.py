@@ -5,7 +5,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DENSE = 60  # events an item: from here on there is something to learn of what items say together
-VERY_DENSE = 200  # and from here on, of the lengths of their vectors
+VERY_DENSE = (
+    200  # from here on of the lengths of their vectors, and every sample can be learned (`TrainingConfig.q_of`)
+)
 
 
 class ModelConfig(BaseModel):

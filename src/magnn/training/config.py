@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from magnn.model.config import VERY_DENSE
+
 FEW_EPOCHS = 8
 MANY_EVENTS = 32_000_000
 
@@ -60,7 +62,7 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=1,
         description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; if not given, "
-        "0.3 on a log with up to 20 events an item, less on a denser one, 0 from 200 on",
+        f"0.3 on a log with up to 20 events an item, less on a denser one, 0 from {VERY_DENSE} on",
     )
     candidates: int = Field(
         4096,
@@ -133,6 +135,6 @@ class TrainingConfig(BaseModel):
         """
         if self.gce_q is not None:
             return self.gce_q
-        sparse, dense = 20, 200  # events an item
+        sparse, dense = 20, VERY_DENSE  # events an item
         density = min(max(events / max(items, 1), sparse), dense)
         return 0.3 * (1 - math.log(density / sparse) / math.log(dense / sparse))
