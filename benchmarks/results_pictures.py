@@ -56,7 +56,8 @@ def plot_time(folder: Path, runs: Sequence[Run], name: str) -> None:
         ours_ = run.spec.system in OURS
         x, y = max(run.fit_seconds, 0.1), run.metrics["ndcg@10"]
         axis.plot(x, y, "*" if ours_ else "o", color="tab:red" if ours_ else "tab:blue", markersize=12 if ours_ else 6)
-        names.append(axis.text(x, y, run.spec.system, fontsize=8))
+        name_of = run.spec.system + (" (1 core)" if run.threads == 1 else "")
+        names.append(axis.text(x, y, name_of, fontsize=8))
     axis.set(xscale="log", xlabel="seconds to fit, 2 CPU cores", ylabel="test ndcg@10", ylim=(0, None), title=name)
     axis.margins(x=0.18)
     # Names that write over nothing. Bounded by steps: by time, the default, no two pictures were the same.

@@ -145,6 +145,9 @@ class Run(BaseModel):
     error: str | None = None
 
 
+NOT_THERE = "(not there)"  # what a setting is that one of two runs does not have
+
+
 class StaleRunError(Exception):
     """A result file is not of the run that was asked for."""
 
@@ -206,8 +209,9 @@ def load(spec: Spec) -> Run | None:
         raise StaleRunError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     wanted, found = _flat(spec), _flat(run.spec)
     for field in wanted | found:
-        if wanted.get(field) != found.get(field):
-            raise StaleRunError(f"{name}: {field} is {found.get(field)!r}, not {wanted.get(field)!r}; run it again")
+        now, then = wanted.get(field, NOT_THERE), found.get(field, NOT_THERE)
+        if now != then:
+            raise StaleRunError(f"{name}: {field} is {then!r}, not {now!r}; run it again")
     return run
 
 

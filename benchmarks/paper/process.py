@@ -1,4 +1,4 @@
-"""One run of the package's own model in a process of its own, as JSON: `python -m benchmarks.paper.process SPEC [cuda]`."""
+"""Runs of the package's own model, each in a process of its own: `python -m benchmarks.paper.process SPEC [cuda]`."""
 
 import os
 import shutil
@@ -16,6 +16,8 @@ import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
 from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, read_split
 from magnn.cli.console import training_bar
+from magnn.errors import InputError
+from magnn.fitting import check_device
 from magnn.ranking.rank import rank
 
 STOPPED = 130  # what a shell says of a process that Ctrl-C ended
@@ -51,7 +53,15 @@ def how_to_run(parser: ArgumentParser) -> None:
 
 
 def run_missing(specs: Sequence[Spec], how: Namespace) -> None:
-    """Run what is not finished, in this order, as `how_to_run` was answered; a line for each."""
+    """Run what is not finished, in this order, as `how_to_run` was answered; a line for each.
+
+    Raises:
+        SystemExit: there is no such device here; nothing is run, and nothing recorded as failed.
+    """
+    try:
+        check_device(how.device)
+    except InputError as error:
+        sys.exit(str(error))
     missing = [spec for spec in specs if not is_finished(spec, retry=how.retry)]
     print(f"{len(specs)} runs, {len(specs) - len(missing)} of them finished before", file=sys.stderr)
     threads = max(1, (os.cpu_count() or 1) // how.jobs)

@@ -24,7 +24,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_up(
-    specs: Iterable[Spec], level: float = 0.1, machine: str = "a machine", limit_seconds: float | None = None
+    specs: Iterable[Spec],
+    level: float = 0.1,
+    machine: str = "a machine",
+    limit_seconds: float | None = None,
+    device: str = "cpu",
 ) -> None:
     """Runs as if they had been made, each user's metrics around `level`."""
     about = {
@@ -45,6 +49,7 @@ def make_up(
             fit_seconds=345.0,
             limit_seconds=limit_seconds,
             threads=2,
+            device=device,
             peak_gib=0.5,
             stopped_by="time" if limit_seconds else "patience",
             about=about,
@@ -126,6 +131,11 @@ def test_what_an_addition_is_worth_is_beside_the_preset(folder: Path) -> None:
         "| log loss": ["50%", "p<.01"],
     }
     assert "ml-1m, validation" not in page
+    assert "6 min, 2 threads" in table
+    make_up([of_beauty["log loss"]], 0.1, device="a GPU")
+    shared = section(results_page.write_page(folder), "What each addition is worth: amazon-beauty")
+    assert "6 min" not in shared
+    assert "a machine, a GPU, Python 3.11" in shared
 
 
 def test_every_variant_is_another_model() -> None:

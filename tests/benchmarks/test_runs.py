@@ -1,14 +1,17 @@
 """Runs are stored whole, found again, and refused if they are of something else."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import magnn
 from benchmarks import runs
+from benchmarks.paper.process import run_missing
 from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, ours, users_of
 from magnn.data.split import Split
 from magnn.ranking.rank import rank
@@ -97,6 +100,15 @@ def test_what_a_log_decides_is_the_same_as_what_is_given(recommender: magnn.Reco
     assert load(ours("ml-1m", "paper", preset="best")) is not None
     with pytest.raises(StaleRunError, match="settings"):
         load(ours("ml-1m", "paper", preset="best", config={"model": {"cosine": True}}))
+
+
+def test_no_run_is_started_or_recorded_without_its_gpu(
+    spec: Spec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="this PyTorch finds no GPU"):
+        run_missing([spec], Namespace(jobs=1, device="cuda", retry=False))
+    assert load(spec) is None
 
 
 def test_a_broken_file_is_refused(spec: Spec) -> None:

@@ -384,7 +384,7 @@ def test_a_device_that_is_not_there(device: str, message: str, monkeypatch: pyte
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT RUN: needs a GPU that this PyTorch can use")
 @pytest.mark.parametrize("settings", [config(epochs=3), {"preset": "best", "training": {"epochs": 3}}])
 def test_a_gpu_trains_the_same_model(settings: dict[str, Any]) -> None:
-    """The same seed starts from the same weights and draws the same batches; what differs is rounding (and dropout)."""
+    """The same seed starts from the same weights and draws the same batches; without dropout, what differs is rounding."""
     split = small_world()
     settings = settings | {"model": {**settings.get("model", {}), "dropout": 0.0}}
     on_cpu, on_gpu = (magnn.fit(split, config=settings, device=device) for device in ("cpu", "cuda"))
