@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from magnn.errors import InputError
-from magnn.settings import PRESETS, Settings, make_settings
+from magnn.settings import PRESETS, Settings, make_settings, to_toml
 
 
 def toml(folder: Path, text: str) -> Path:
@@ -38,6 +38,13 @@ def test_a_file_and_a_dictionary_of_the_same_form_say_the_same(tmp_path: Path) -
     assert make_settings(config=path) == make_settings(config=changes)
     assert make_settings(config=path).model.dim == 7
     assert make_settings(config=path).training.learning_rate == 0.5
+
+
+def test_what_is_left_to_the_log_survives_a_file(tmp_path: Path) -> None:
+    left = make_settings("paper", {"model": {"cosine": None, "feed_forward": "auto"}, "training": {"epochs": None}})
+    assert left.model.cosine is None and left.model.feed_forward is None and left.training.epochs is None
+    assert make_settings(config=toml(tmp_path, to_toml(left))) == left
+    assert left.for_log(100_000, 10_000).model.cosine is True
 
 
 def test_what_a_file_leaves_out_is_the_presets(tmp_path: Path) -> None:
@@ -90,6 +97,7 @@ def test_settings_survive_json() -> None:
         ({"traning": {}}, ["unknown key 'traning'", "did you mean 'training'?"]),
         ({"zzz": 1}, ["unknown key 'zzz'", "known keys are preset, model, training"]),
         ({"model": {"dim": 0}}, ["model.dim = 0", "greater than or equal to 1"]),
+        ({"model": {"dim": "auto"}}, ["model.dim = 'auto'", "integer"]),
         ({"model": {"dim": 1.5}}, ["model.dim = 1.5", "integer"]),
         ({"model": {"dropout": 1.0}}, ["model.dropout = 1.0", "less than 1"]),
         ({"model": {"fusion": "sum"}}, ["model.fusion = 'sum'", "'gate', 'concat' or 'gru'"]),

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import traceback
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,10 +46,16 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
 def how_to_run(parser: ArgumentParser) -> None:
     """The options of a command that calls `run_missing`."""
     parser.add_argument(
-        "--jobs", type=int, default=1, help="runs at once, on a share of the cores each; slower one by one"
+        "--jobs", type=_one_or_more, default=1, help="runs at once, on a share of the cores each; slower one by one"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
     parser.add_argument("--retry", action="store_true", help="run again what failed")
+
+
+def _one_or_more(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def run_missing(specs: Sequence[Spec], how: Namespace) -> None:

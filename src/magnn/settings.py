@@ -140,8 +140,12 @@ def to_toml(settings: Settings) -> str:
         entries = settings.model_dump()[table]
         changes = {name: value for name, value in entries.items() if value != plain[table][name]}
         if changes:
-            lines += ["", f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in changes.items())]
+            lines += ["", f"[{table}]", *(f"{name} = {_toml_value(value)}" for name, value in changes.items())]
     return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    return json.dumps("auto" if value is None else value)
 
 
 def _read(config: Path | Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:

@@ -1,13 +1,13 @@
 """What shapes the network. Every part can be switched off, so the paper's ablations are configurations."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 DENSE = 60  # events an item: from here on there is something to learn of what items say together
-VERY_DENSE = (
-    200  # from here on of the lengths of their vectors, and every sample can be learned (`TrainingConfig.q_of`)
-)
+VERY_DENSE = 200  # from here on of their vectors' lengths, and from every sample (`TrainingConfig.q_of`)
+# A setting that may be left to the log: None, which a TOML file, having no such value, writes as "auto".
+OrAuto = BeforeValidator(lambda value: None if value == "auto" else value)
 
 
 class ModelConfig(BaseModel):
@@ -35,19 +35,19 @@ class ModelConfig(BaseModel):
         0, ge=0, description="nearest items that an item is linked to in the item graph; 0 for all"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
-    cosine: bool | None = Field(
+    cosine: Annotated[bool | None, OrAuto] = Field(
         False,
         description="score with queries and items of unit length, times cosine_scale; "
-        f"None: on a log with fewer than {VERY_DENSE} events an item",
+        f"auto: on a log with fewer than {VERY_DENSE} events an item",
     )
     cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
     recency: bool = Field(
         False, description="items are weighted by age, learned: a mean of the last ones, a logit of the older"
     )
-    feed_forward: bool | None = Field(
+    feed_forward: Annotated[bool | None, OrAuto] = Field(
         False,
         description="a layer on the sum of the parts, for what they say together; "
-        f"None: on a log with {DENSE} events an item or more",
+        f"auto: on a log with {DENSE} events an item or more",
     )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
     init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")

@@ -1,11 +1,11 @@
 """How the network is trained."""
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from magnn.model.config import VERY_DENSE
+from magnn.model.config import VERY_DENSE, OrAuto
 
 FEW_EPOCHS = 8
 MANY_EVENTS = 32_000_000
@@ -29,23 +29,23 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int | None = Field(
+    epochs: Annotated[int | None, OrAuto] = Field(
         60,
         ge=1,
-        description=f"epochs at most; early stopping may end before; None: {FEW_EPOCHS}, and fewer where that would be "
+        description=f"epochs at most; early stopping may end before; auto: {FEW_EPOCHS}, and fewer where that would be "
         f"more than {MANY_EVENTS:,} events",
     )
-    batch_size: int | None = Field(
+    batch_size: Annotated[int | None, OrAuto] = Field(
         None,
         ge=1,
-        description="samples in a step; if not given, about a 16th of all, from 1,024 to 16,384; "
+        description="samples in a step; auto: about a 16th of all, from 1,024 to 16,384; "
         "for softmax a 64th, from 512 to 2,048",
     )
-    learning_rate: float | None = Field(
+    learning_rate: Annotated[float | None, OrAuto] = Field(
         None,
         gt=0,
         allow_inf_nan=False,
-        description="of Adam; if not given, 1e-3 at 1,024 samples in a step (softmax: 2.8e-3), and as their square root",
+        description="of Adam; auto: 1e-3 at 1,024 samples in a step (softmax: 2.8e-3), and as their square root",
     )
     weight_rate: float = Field(
         0.03, gt=0, allow_inf_nan=False, description="learning rate of the weight matrices, in that of the embeddings"
@@ -57,11 +57,11 @@ class TrainingConfig(BaseModel):
         "bpr",
         description="bpr: the paper's, against sampled negatives; softmax: against the catalogue, one target a sample",
     )
-    gce_q: float | None = Field(
+    gce_q: Annotated[float | None, OrAuto] = Field(
         None,
         ge=0,
         le=1,
-        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; if not given, "
+        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; auto: "
         f"0.3 on a log with up to 20 events an item, less on a denser one, 0 from {VERY_DENSE} on",
     )
     candidates: int = Field(
