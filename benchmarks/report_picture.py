@@ -10,9 +10,10 @@ from benchmarks.measure import ROOT
 from magnn.storage import atomic_file
 
 PICTURE = ROOT / "docs" / "report.png"
-COLUMN, HEIGHT = 560, 1080  # pixels, drawn at one and a half times their size
+COLUMN, HEIGHT = 560, 1155  # pixels, drawn at one and a half times their size
 # On the left the head and for whom it is good, on the right the example users.
 SIDE_BY_SIDE = """() => {
+    document.querySelectorAll("#users > :not(article)").forEach(element => element.remove());
     const columns = document.createElement("div");
     columns.style = "display: grid; grid-template-columns: 1fr 1fr";
     for (const ids of [["header", "#whom"], ["#users"]]) {
@@ -22,7 +23,6 @@ SIDE_BY_SIDE = """() => {
         columns.append(column);
     }
     columns.firstChild.style.borderLeft = "none";
-    document.querySelector("#users > h2").remove();
     document.body.replaceChildren(columns);
     document.body.style = "max-width: none; margin: 0; padding: 0";
 }"""
