@@ -82,7 +82,7 @@ def make_settings(
     Args:
         preset: name of a preset; also settable as `preset` in `config`.
         config: tables `model`, `training` and `graph`, whose keys are the fields of ModelConfig, TrainingConfig and
-            GraphConfig.
+            GraphConfig. What may be left to the log is None or "auto".
         epochs: shorthand for `training.epochs`.
 
     Raises:
