@@ -1,5 +1,6 @@
 """What many tests stand on: real data where it is there, and one small fitted recommender."""
 
+import signal
 from pathlib import Path
 
 import polars as pl
@@ -7,6 +8,9 @@ import pytest
 
 import magnn
 from magnn.data.synthetic import generate_log
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL_MODEL = {"dim": 8, "heads": 2, "memory_units": 3, "long_window": 6}
 

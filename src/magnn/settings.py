@@ -52,7 +52,6 @@ PRESETS = {
             recency=True,
             tied=True,
             feed_forward=None,
-            dropout=0.2,
             cosine=None,
             cosine_scale=10,
         ),
