@@ -1,5 +1,7 @@
 """The mixture finds which graph a log was made by, ranks better than before, and leaves alone what it cannot learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,22 @@ def test_without_anything_to_learn_from_it_stays_as_it_was(history: list[list[in
     part = count_neighbours(histories_of(history, 4), GraphConfig(neighbours=2))
     found = fit_mixture(part, silent(2, 4), histories_of(history, 4), histories_of(held_out, 4), seed=0)
     assert all(torch.equal(found.state_dict()[name], value) for name, value in part.mixture.state_dict().items())
+
+
+@pytest.mark.parametrize("in_the_way", [True, False])
+def test_the_graph_is_silent_where_the_network_ranks_better_alone(
+    in_the_way: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes next is of another circle, as the network knows; a mixture with one step to learn it is in the way."""
+    monkeypatch.setattr("magnn.training.mixture.STEPS", 1)
+    walks = sequences(True)
+    wanted = [(walk[-1] + 10 * in_the_way) % N for walk in walks]
+    history, held_out = histories_of([w[:-1] for w in walks], N), histories_of([[item] for item in wanted], N)
+    network = DotScorer(torch.eye(N)[wanted], torch.eye(N)) if in_the_way else silent(len(walks))
+    part = count_neighbours(history, GraphConfig(neighbours=20))
+    mixture = fit_mixture(part, network, history, held_out, seed=0)
+    assert mixture.is_silent == in_the_way
+    after = replace(part, mixture=mixture)
+    scores = after.scores(history).toarray() + after.popularity
+    assert np.isfinite(scores).all()
+    assert scores.any() != in_the_way

@@ -83,6 +83,8 @@ def describe_fit(recommender: "Recommender") -> None:
     part = recommender.graph_part
     if part is not None and not any(graph.nnz for graph in part.graphs):
         note("no two items share a user: the graph part of every score is 0")
+    elif part is not None and part.mixture.is_silent:
+        note("the graph does not help to rank the validation events: its part of every score is 0")
     note(f"trained {epochs} epochs in {seconds:.0f} s{best}{value}")
 
 

@@ -62,6 +62,24 @@ class Mixture(nn.Module):
         self.target_G = nn.Parameter(torch.tensor([0.5, 0.2]))
         self.popularity = nn.Parameter(torch.tensor(0.5))
 
+    @classmethod
+    def silent(cls) -> "Mixture":
+        """The mixture of a graph part whose every score is 0.
+
+        Example:
+            >>> Mixture.silent().is_silent, Mixture().is_silent
+            (True, False)
+        """
+        mixture = cls()
+        nn.init.constant_(mixture.scale_G, -torch.inf)
+        nn.init.zeros_(mixture.popularity)
+        return mixture
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is that one."""
+        return bool(self.scale_G.isneginf().all()) and not self.popularity.item()
+
     def edges(self, graph: int, counts_X: Tensor, source_X: Tensor, target_X: Tensor) -> Tensor:
         """exp(scale) * G_ij, (X,), from c_ij and the logarithms of n_i + 5 and n_j + 5."""
         exponent_X = self.scale_G[graph] + self.power_G[graph] * counts_X.log()

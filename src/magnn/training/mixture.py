@@ -6,7 +6,8 @@ a dozen numbers do not remember what they were shown.
 
 A ranking is the same under any rising function of the score, a likelihood is not. Where scores are log-odds, one strong
 edge says all; where they add up like counts, many weak ones do too. Which of the two a log is like is not known before, so
-both are learned and the one that ranks the held-out events better is kept.
+both are learned and the one that ranks the held-out events better is kept. If the network ranks them better alone, the graph
+part is silent: no default should take from a log what it had without it.
 
 Shapes: B = users of a step, N = items, X = edges met.
 """
@@ -26,6 +27,7 @@ from magnn.model.graph_part import GraphPart, Mixture, recent_events
 from magnn.ranking.evaluate import evaluate_scorer, of_some_users, users_to_judge
 from magnn.ranking.products import DotScorer, pairs
 from magnn.ranking.queries import GraphScorer
+from magnn.ranking.rank import Scorer
 from magnn.training.losses import generalised_cross_entropy
 
 STEPS = 250
@@ -79,23 +81,26 @@ def fit_mixture(
         progress: called with steps done and steps in all.
 
     Returns:
-        A new mixture; that of `part` where nobody can be learned from.
+        A new mixture, silent where the other parts rank better without it; that of `part` where nobody can be learned from.
     """
     users = users_to_judge(history, held_out)
     if len(users) == 0:
         return part.mixture
     judged = of_some_users(history, held_out, CHOOSING_USERS, seed)
+
+    def metric_of(scorer: Scorer) -> float:
+        return evaluate_scorer(scorer, history, judged, intervals=False).metrics["ndcg@10"]
+
     best, best_metric = part.mixture, -1.0
     for number, link in enumerate((_LogOdds(), _Counts())):
         mixture = copy.deepcopy(part.mixture)
         for step in _descend(part, mixture, link, dense, history, held_out, users, seed):
             if progress:
                 progress(number * STEPS + step, 2 * STEPS)
-        scorer = GraphScorer(dense, replace(part, mixture=mixture), history)
-        metric = evaluate_scorer(scorer, history, judged, intervals=False).metrics["ndcg@10"]
+        metric = metric_of(GraphScorer(dense, replace(part, mixture=mixture), history))
         if metric > best_metric:
             best, best_metric = mixture, metric
-    return best.requires_grad_(False)
+    return (Mixture.silent() if metric_of(dense) > best_metric else best).requires_grad_(False)
 
 
 def _descend(
