@@ -1,8 +1,7 @@
 """What each addition to the paper's model is worth: `python -m benchmarks.additions [DATA ...]`.
 
-The preset `best` with cosine scores and dropout, and the same with one thing taken back or one part of the network left out;
-trained on train alone and judged on the validation events, where they were chosen. One JSON file a run; what is finished is
-not run again. What these runs led to are rows here: the preset has no dropout, and no cosine scores on a very dense log.
+The preset `best`, and the same with one thing taken back or one part of the network left out; trained on train alone and
+judged on the validation events, where they were chosen. One JSON file a run; what is finished is not run again.
 """
 
 from argparse import ArgumentParser
@@ -22,15 +21,13 @@ PROTOCOLS: dict[str, Protocol] = {
     "ml-latest-small": "paper",
     "ml-1m": "leave-one-out",
 }
-WHOLE = "preset `best`, with cosine scores and dropout"
-BASE = {"cosine": True, "dropout": 0.2}
+WHOLE = "preset `best`"
 VARIANTS: dict[str, dict[str, Any]] = {
     WHOLE: {},
     "without the graph part": {"graph": {"neighbours": 0}},
     "windows not weighted by age": {"model": {"recency": False}},
     "two vectors an item": {"model": {"tied": False}},
     "with taste": {"model": {"taste": True}},
-    "scores without cosine": {"model": {"cosine": False}},
     "without dropout": {"model": {"dropout": 0.0}},
     "50 numbers an item": {"model": {"dim": 50}},
     "windows of 5 and 20": {"model": {"short_window": 5, "long_window": 20}},
@@ -43,23 +40,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
 FOR_SPARSE: dict[str, dict[str, Any]] = {
     "log loss": {"training": {"gce_q": 0.0}},
     "with a feed-forward layer": {"model": {"feed_forward": True}},
+    "scores without cosine": {"model": {"cosine": False}},
 }
 FOR_DENSE: dict[str, dict[str, Any]] = {
     "generalised cross-entropy": {"training": {"gce_q": 0.3}},
     "without the feed-forward layer": {"model": {"feed_forward": False}},
+    "with cosine scores": {"model": {"cosine": True}},
 }
 OF_THE_OTHER_KIND = {"amazon-beauty": FOR_SPARSE, "ml-latest-small": FOR_SPARSE, "ml-1m": FOR_DENSE}
 
 
 def specs(data: str) -> dict[str, Spec]:
     """A run for each variant."""
+    cosine = OF_THE_OTHER_KIND[data] is FOR_SPARSE  # as the preset has it there
     return {
         variant: ours(
             data,
             PROTOCOLS[data],
             preset="best",
             variant="" if variant == WHOLE else variant,
-            config=change | {"model": BASE | change.get("model", {})},
+            config=change | {"model": {"cosine": cosine} | change.get("model", {})},
             refit=False,
             on="valid",
         )

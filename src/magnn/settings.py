@@ -52,6 +52,7 @@ PRESETS = {
             recency=True,
             tied=True,
             feed_forward=None,
+            dropout=0.2,
             cosine=None,
             cosine_scale=10,
         ),

@@ -125,7 +125,7 @@ def test_what_an_addition_is_worth_is_beside_the_preset(folder: Path) -> None:
     page = results_page.write_page(folder)
     table = section(page, "What each addition is worth: amazon-beauty")
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith(("| with", "| log", "| **"))]
-    assert rows[0][0] == "| **preset `best`, with cosine scores and dropout**"
+    assert rows[0][0] == "| **preset `best`**"
     assert {row[0]: row[3:5] for row in rows[1:]} == {
         "| without the graph part": ["50%", "p<.01"],
         "| log loss": ["50%", "p<.01"],
