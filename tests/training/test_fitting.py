@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from magnn.data.split import Split
 from magnn.errors import InputError, Interrupted
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.training.trainer import Progress
+from tests.worlds import log_of
 
 SMALL = {"dim": 16, "heads": 4, "memory_units": 4, "long_window": 6, "init_std": 0.1}
 
@@ -24,12 +24,6 @@ def config(**training: Any) -> dict[str, Any]:
         "model": SMALL,
         "training": {"batch_size": 256, "learning_rate": 0.01, "l2": 1e-5, **training},
     }
-
-
-def log_of(sequences: list[list[str]], protocol: Any) -> Split:
-    events = [(user, item) for user, items in enumerate(sequences) for item in items]
-    frame = pl.DataFrame(events, schema=["user", "item"], orient="row")
-    return magnn.split(magnn.read_events(frame), protocol)
 
 
 def chain_world(n_users: int = 120, n_items: int = 20) -> Split:
