@@ -6,8 +6,8 @@ a dozen numbers do not remember what they were shown.
 
 A ranking is the same under any rising function of the score, a likelihood is not. Where scores are log-odds, one strong
 edge says all; where they add up like counts, many weak ones do too. Which of the two a log is like is not known before, so
-both are learned and the one that ranks the held-out events better is kept. If the network ranks them better alone, the graph
-part is silent: no default should take from a log what it had without it.
+both are learned and the one that ranks the held-out events better is kept. Where the network ranks them better alone, the
+graph part is silent: no default should take from a log what it had without it.
 
 Shapes: B = users of a step, N = items, X = edges met.
 """
