@@ -1,5 +1,6 @@
 """Scores with the graph part: everywhere the same, exact in the list, and kept on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import magnn
 from magnn.artifact import _read_manifest, _sha256, _write_json
 from magnn.errors import ArtifactError
-from magnn.model.graph_part import GraphConfig, count_neighbours
+from magnn.model.graph_part import GraphConfig, Mixture, count_neighbours
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer
 from magnn.ranking.rank import rank
@@ -66,6 +67,18 @@ def test_a_saved_model_recommends_and_explains_the_same(best_recommender: magnn.
         item = best_recommender.recommend(user)[0].item
         assert again.explain(user, item) == best_recommender.explain(user, item)
     assert (tmp_path / "model" / "graph.safetensors").stat().st_mode & 0o044
+
+
+def test_a_silent_graph_part_leaves_the_network_alone(best_recommender: magnn.Recommender, tmp_path: Path) -> None:
+    assert best_recommender.graph_part is not None
+    part = replace(best_recommender.graph_part, mixture=Mixture.silent())
+    replace(best_recommender, graph_part=part).save(tmp_path / "model")
+    silent, alone = magnn.load(tmp_path / "model"), replace(best_recommender, graph_part=None)
+    for user in best_recommender.split.events.user_ids[:5]:
+        found = silent.recommend(user)
+        assert [r.item for r in found] == [r.item for r in alone.recommend(user)]
+        parts = silent.explain(user, found[0].item).parts
+        assert (parts["graph"], parts["popularity"]) == (0, 0)
 
 
 @pytest.mark.parametrize("how", ["column beyond the catalogue", "rows missing", "no mixture"])
