@@ -17,6 +17,7 @@ from benchmarks.runs import read_split, users_of
 from magnn.data.graph import co_occurrence
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
+from magnn.ranking.evaluate import users_to_judge
 
 LOGS = ("amazon-beauty", "ml-1m")
 
@@ -40,14 +41,15 @@ def main() -> None:
     parser.add_argument("data", nargs="?", choices=LOGS, help="both if none is named")
     wanted = parser.parse_args().data
     for data in [wanted] if wanted else LOGS:
-        linked_U = linked(read_split(data, "leave-one-out"))
+        split = read_split(data, "leave-one-out")
+        linked_U = linked(split)
+        share = linked_U[users_to_judge(split.train_and_valid, split.test)].mean()
         page = Page(Path())
         rows = {}
         for run in (run for name in NAMES for run in page.finals(name, data, "leave-one-out", refit=False)):
             hits = users_of(run.spec).select("user", "recall@10").to_numpy()
             linked_X = linked_U[hits[:, 0].astype(np.int64)]
             rows[run.spec.system] = [hits[:, 1].mean(), hits[linked_X, 1].mean(), hits[~linked_X, 1].mean()]
-            share = linked_X.mean()
         page.add(f"{data}: {share:.1%} of the judged test events are linked.")
         ordered = sorted(rows.items(), key=lambda row: -row[1][0])
         page.table(
