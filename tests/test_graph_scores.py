@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import magnn
 from magnn.artifact import _read_manifest, _sha256, _write_json
+from magnn.cli.console import describe_fit
 from magnn.errors import ArtifactError
 from magnn.model.graph_part import GraphConfig, Mixture, count_neighbours
 from magnn.ranking.products import DotScorer
@@ -69,7 +70,9 @@ def test_a_saved_model_recommends_and_explains_the_same(best_recommender: magnn.
     assert (tmp_path / "model" / "graph.safetensors").stat().st_mode & 0o044
 
 
-def test_a_silent_graph_part_leaves_the_network_alone(best_recommender: magnn.Recommender, tmp_path: Path) -> None:
+def test_a_silent_graph_part_leaves_the_network_alone_and_fit_says_so(
+    best_recommender: magnn.Recommender, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert best_recommender.graph_part is not None
     part = replace(best_recommender.graph_part, mixture=Mixture.silent())
     replace(best_recommender, graph_part=part).save(tmp_path / "model")
@@ -79,6 +82,9 @@ def test_a_silent_graph_part_leaves_the_network_alone(best_recommender: magnn.Re
         assert [r.item for r in found] == [r.item for r in alone.recommend(user)]
         parts = silent.explain(user, found[0].item).parts
         assert (parts["graph"], parts["popularity"]) == (0, 0)
+    for fitted, says_so in ((best_recommender, False), (silent, True)):
+        describe_fit(fitted)
+        assert ("its part of every score is 0" in " ".join(capsys.readouterr().err.split())) == says_so
 
 
 @pytest.mark.parametrize("how", ["column beyond the catalogue", "rows missing", "no mixture"])
