@@ -26,7 +26,8 @@ GRACE = 1800.0  # seconds beyond the limit of training: for reading, validating 
 def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool) -> None:
     """Run what is missing, and say on standard error how it went.
 
-    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached.
+    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached. A training
+    that ended within a smaller limit than this one is run again.
 
     Args:
         name: of the system.
@@ -37,26 +38,22 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
             (spec,) = final_specs(name, data, protocol, refit=refit, seed=seed)
-            _say(name, f"seed {seed}", _finished([spec], retry=retry) or run_in_process(spec))
+            _say(name, f"seed {seed}", _finished([spec], limit, retry=retry) or run_in_process(spec))
         return
-    done = _finished(final_specs(name, data, protocol, refit=refit), retry=retry)
+    finals = final_specs(name, data, protocol, refit=refit)
+    done = _finished(finals, limit, retry=retry)
     if done is not None:
         _say(name, "test", done)
         return
     if name not in OURS and environments.python_of(system_of(name).folder) is None:
         print(f"  {name}: its environment is not built; python -m benchmarks.peers build", file=sys.stderr)
         return
-    finals = final_specs(name, data, protocol, refit=refit)
-    tried = []
+    tried: list[Run] = []
     for spec in setting_specs(name, data, protocol):
-        lists_there = name in OURS or (_folder(spec) / "lists.npy").exists()
-        if not (is_finished(spec, retry=retry) and lists_there):
-            if name in OURS:
-                run_in_process(spec)
-            else:
-                _try_setting(spec, limit)
-        run = load(spec)
-        assert run is not None
+        if is_finished(spec, retry=retry) and (there := load(spec)) and not _may_go_further(there, limit):
+            run = there
+        else:
+            run = run_in_process(spec) if name in OURS else _try_setting(spec, limit)
         _say(name, spec.variant, run)
         tried.append(run)
         if len(tried) == 1 and run.stopped_by == "time":
@@ -64,33 +61,37 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     chosen = best_of(tried)
     if chosen is None:
         return
-    spec = finals[chosen]
-    _say(name, "test", run_in_process(spec) if name in OURS else _judge_on_test(spec, tried[chosen]))
+    spec, run = finals[chosen], tried[chosen]
+    _say(name, "test", run_in_process(spec) if name in OURS else _judge_on_test(spec, run, limit))
 
 
-def _finished(specs: list[Spec], *, retry: bool) -> Run | None:
+def _finished(specs: list[Spec], limit: float, *, retry: bool) -> Run | None:
     """The run on the test events, whichever of the settings it was."""
     for spec in specs:
         try:
             run = load(spec)
         except StaleRunError:
             continue
-        if run is not None and not (run.error and retry):
+        if run is not None and not (run.error and retry) and not _may_go_further(run, limit):
             return run
     return None
+
+
+def _may_go_further(run: Run, limit: float) -> bool:
+    """Whether time ended a training that now has more of it."""
+    return run.stopped_by == "time" and run.limit_seconds is not None and run.limit_seconds < limit
 
 
 def _folder(spec: Spec) -> Path:
     return SCRATCH / "peers" / spec.path.parent.name / spec.path.stem
 
 
-def _try_setting(spec: Spec, limit: float) -> None:
+def _try_setting(spec: Spec, limit: float) -> Run:
     """Train, choosing the epoch on the validation events, and store how good that was; the lists stay in the folder."""
     report = _train(spec, read_split(spec.data, spec.protocol), limit=limit, epochs=None)
     if isinstance(report, str):
-        failed(spec, report)
-        return
-    store(
+        return failed(spec, report)
+    return store(
         Run(
             spec=spec,
             valid={name: round(value, 6) for name, value in report["valid"].items()},
@@ -104,9 +105,13 @@ def _try_setting(spec: Spec, limit: float) -> None:
     )
 
 
-def _judge_on_test(spec: Spec, chosen: Run) -> Run:
+def _judge_on_test(spec: Spec, chosen: Run, limit: float) -> Run:
     """Train on train + valid, if the comparison refits, and judge the lists."""
     split = read_split(spec.data, spec.protocol)
+    if not (spec.refit or (_folder(chosen.spec) / "lists.npy").exists()):  # the run came without its lists
+        chosen = _try_setting(chosen.spec, limit)
+        if chosen.error:
+            return failed(spec, chosen.error)
     folder, seconds, peak = _folder(chosen.spec), chosen.fit_seconds, chosen.peak_gib
     if spec.refit:
         folder = _folder(spec)

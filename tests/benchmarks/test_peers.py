@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from benchmarks.peers import contest, contract, environments
 from benchmarks.peers.comparison import final_specs
 from benchmarks.peers.contract import Ids, Log, Task
 from benchmarks.peers.systems import SYSTEMS
-from benchmarks.runs import Run, Spec, load, store
+from benchmarks.runs import Run, Spec, load
+from magnn.data.split import Split
+from tests.worlds import log_of
 
 
 def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
@@ -83,27 +86,73 @@ def test_the_code_of_a_peer_changes_with_each_of_its_files(peers: Path) -> None:
     assert all(code.startswith("easy-") for code in codes)
 
 
+class Contest:
+    """RecBole's HGN with trainings that end at once, on a log of two users: which were run, and with how much time."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
+        self.scratch, self.ends = folder / "scratch", ends
+        self.trained: list[tuple[str, float | None]] = []
+        split = log_of(["abcde", "edcba"], "leave-one-out")
+        monkeypatch.setattr(runs, "RUNS", folder / "runs")
+        monkeypatch.setattr(contest, "SCRATCH", self.scratch)
+        monkeypatch.setattr(contest, "read_split", lambda data, protocol: split)
+        monkeypatch.setattr(contest, "_train", self.train)
+        monkeypatch.setattr(environments, "python_of", lambda folder: Path("python"))
+
+    def train(self, spec: Spec, split: Split, *, limit: float | None, epochs: int | None) -> dict[str, Any]:
+        self.trained.append((spec.variant or "final", limit))
+        folder = contest._folder(spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "lists.npy", np.full((split.events.n_users, max(runs.KS)), -1))
+        report = {"best_epoch": 3, "train_seconds": 1.0, "valid_seconds": 1.0, "peak_gib": 1.0, "versions": {}}
+        report |= {"valid": {"ndcg@10": 0.1 * len(self.trained)}, "stopped_by": self.ends, "own_metrics": {}}
+        (folder / "report.json").write_text(json.dumps(report))
+        return report
+
+    def run(self, *, limit: float = 60, refit: bool = False) -> None:
+        contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=refit, limit=limit, retry=False)
+
+    def judged(self, setting: int, *, refit: bool = False) -> Run | None:
+        return load(final_specs("RecBole HGN", "amazon-beauty", "leave-one-out", refit=refit)[setting - 1])
+
+
 @pytest.mark.parametrize(("ends", "tried"), [("patience", 3), ("time", 1)])
 def test_other_settings_are_tried_only_if_the_first_ends_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, tried: int
 ) -> None:
-    name, data = "RecBole HGN", "amazon-beauty"
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(environments, "python_of", lambda folder: Path("python"))
-    tries: list[str] = []
-
-    def train(spec: Spec, limit: float) -> None:
-        tries.append(spec.variant)
-        found = {"ndcg@10": 0.1 * len(tries)}
-        store(Run(spec=spec, valid=found, epochs=3, stopped_by=ends, limit_seconds=limit))
-
-    monkeypatch.setattr(contest, "_try_setting", train)
-    monkeypatch.setattr(contest, "_judge_on_test", lambda spec, chosen: store(Run(spec=spec, valid=chosen.valid)))
+    system = Contest(tmp_path, monkeypatch, ends)
     for _ in range(2):  # the second time, all is there
-        contest.compete(name, data, "leave-one-out", refit=False, limit=60, retry=False)
-    assert tries == [f"setting {number}" for number in range(1, tried + 1)]
-    best = final_specs(name, data, "leave-one-out", refit=False)[tried - 1]
-    assert load(best) is not None, "the best of those tried is the one that is judged, or this raises"
+        system.run()
+    assert system.trained == [(f"setting {number}", 60) for number in range(1, tried + 1)]
+    assert system.judged(tried) is not None, "the best of those tried is the one that is judged"
+
+
+@pytest.mark.parametrize(("limit", "trainings"), [(30, 1), (60, 1), (90, 2)])
+def test_what_time_ended_is_run_again_only_with_more_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, trainings: int
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "time")
+    for seconds in (60, limit):
+        system.run(limit=seconds)
+    assert len(system.trained) == trainings
+    judged = system.judged(1)
+    assert judged is not None
+    assert judged.limit_seconds == max(60, limit)
+
+
+@pytest.mark.parametrize(("refit", "again"), [(False, ("setting 3", 60)), (True, ("final", None))])
+def test_only_the_lists_that_are_judged_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: bool, again: tuple[str, float | None]
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "patience")
+    system.run(refit=refit)
+    judged = system.judged(3, refit=refit)
+    assert judged is not None
+    judged.spec.path.unlink()
+    shutil.rmtree(system.scratch)
+    system.trained.clear()
+    system.run(refit=refit)
+    assert system.trained == [again]
 
 
 # The loop that the adapters share, with a model whose lists are told beforehand.
