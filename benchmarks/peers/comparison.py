@@ -37,7 +37,7 @@ def setting_specs(name: str, data: str, protocol: Protocol) -> list[Spec]:
         ]
     return [
         _spec(name, data, protocol, settings, refit=False, on="valid", variant=f"setting {number}")
-        for number, settings in enumerate(system_of(name).settings, start=1)
+        for number, settings in enumerate(system_of(name).on(data), start=1)
     ]
 
 
@@ -50,7 +50,7 @@ def final_specs(name: str, data: str, protocol: Protocol, *, refit: bool, seed: 
             ours(data, protocol, preset=preset, variant=variant, config=config, refit=refit, seed=seed)
             for variant, config in zip(variants, settings, strict=True)
         ]
-    return [_spec(name, data, protocol, settings, refit=refit, on="test") for settings in system_of(name).settings]
+    return [_spec(name, data, protocol, settings, refit=refit, on="test") for settings in system_of(name).on(data)]
 
 
 def system_of(name: str) -> System:

@@ -29,6 +29,22 @@ class System:
     model: str
     settings: tuple[Settings, ...]
 
+    def on(self, data: str) -> tuple[Settings, ...]:
+        """The settings on a data set: as they are, but for a length beyond what its histories have."""
+        longest = LONGEST.get(data)
+        if longest is None:
+            return self.settings
+        return tuple(
+            settings | ({LENGTH: min(settings[LENGTH], longest)} if LENGTH in settings else {})
+            for settings in self.settings
+        )
+
+
+# RecTools pads every history to one length, and padding takes as long as events. 95 of 100 histories of Beauty's training
+# events have at most 19; at 50, an epoch of eSASRec takes three minutes on two cores, and in an hour it learns little.
+LENGTH = "session_max_len"
+LONGEST = {"amazon-beauty": 20}
+
 
 def _each(common: Settings, *changes: Settings) -> tuple[Settings, ...]:
     return tuple(common | change for change in changes)

@@ -25,8 +25,15 @@ def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
     for system in SYSTEMS:
         assert (environments.PEERS / system.folder / "adapter.py").exists()
         assert len(system.settings) == 3 or system.folder == "own", system.name
-        written = [json.dumps(settings, sort_keys=True) for settings in system.settings]
-        assert len(set(written)) == len(written), system.name
+        for data in runs.LOGS:
+            written = [json.dumps(settings, sort_keys=True) for settings in system.on(data)]
+            assert len(set(written)) == len(system.settings), (system.name, data)
+
+
+def test_no_history_is_padded_far_beyond_what_the_log_has() -> None:
+    system = next(system for system in SYSTEMS if system.name == "RecTools SASRec")
+    assert [settings["session_max_len"] for settings in system.on("amazon-beauty")] == [20, 20, 20]
+    assert system.on("ml-1m") == system.settings
 
 
 @pytest.mark.parametrize("folder", sorted({system.folder for system in SYSTEMS} - {"own"}))
