@@ -8,14 +8,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from benchmarks.peers.comparison import NAMES
 from benchmarks.results_tables import Page, number
 from benchmarks.runs import read_split, users_of
-from magnn.data.graph import co_occurrence
-from magnn.data.interactions import Histories
+from magnn.data.graph import co_occurrence, user_item
 from magnn.data.split import Split
 from magnn.ranking.evaluate import users_to_judge
 
@@ -24,15 +22,9 @@ LOGS = ("amazon-beauty", "ml-1m")
 
 def linked(split: Split) -> NDArray[np.bool_]:
     """Whether each user's test event is."""
-    together = _matrix(split.train_and_valid) @ co_occurrence(split.train)
-    of_wanted: NDArray[np.float32] = together.multiply(_matrix(split.test)).sum(axis=1)
+    together = user_item(split.train_and_valid) @ co_occurrence(split.train)
+    of_wanted: NDArray[np.float32] = together.multiply(user_item(split.test)).sum(axis=1)
     return of_wanted > 0
-
-
-def _matrix(histories: Histories) -> sp.csr_array:
-    """Users by items, 1 where there is an event."""
-    ones = np.ones(len(histories.items), np.float32)
-    return sp.csr_array((ones, histories.items, histories.offsets), shape=(histories.n_users, histories.n_items))
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import polars as pl
 import pytest
 
 import magnn
@@ -17,6 +16,7 @@ from magnn.reporting.page import ALTERNATIVES, render
 from magnn.reporting.plots import figures
 from magnn.reporting.segments import Segment
 from tests.conftest import SMALL_MODEL
+from tests.worlds import log_of
 
 
 class Outline(HTMLParser):
@@ -136,16 +136,11 @@ def test_of_models_without(recommender: magnn.Recommender, tmp_path: Path, name:
     assert ("memory" in page.ids) == ("memory" not in missing)
 
 
-def log_of(users: list[list[str]]) -> magnn.Interactions:
-    events = [(f"u{user}", item) for user, items in enumerate(users) for item in items]
-    return magnn.read_events(pl.DataFrame(events, schema=["user", "item"], orient="row"))
-
-
 LOGS: dict[str, Callable[[], magnn.Split]] = {
-    "nothing is held out": lambda: magnn.split(log_of([list("abc"), list("bcd")]), "none"),
-    "one event each": lambda: magnn.split(log_of([["a"], ["b"], ["a"]]), "paper"),
-    "two users": lambda: magnn.split(log_of([list("abcde"), list("cdefg")]), "leave-one-out"),
-    "everybody has everything": lambda: magnn.split(log_of([list("abcd"), list("dcba")]), "none"),
+    "nothing is held out": lambda: log_of(["abc", "bcd"], "none"),
+    "one event each": lambda: log_of(["a", "b", "a"], "paper"),
+    "two users": lambda: log_of(["abcde", "cdefg"], "leave-one-out"),
+    "everybody has everything": lambda: log_of(["abcd", "dcba"], "none"),
 }
 
 

@@ -45,11 +45,25 @@ def item_graph(histories: Histories, steps: int = 3, links: int = 0) -> sp.csr_a
     return graph
 
 
+def user_item(histories: Histories) -> sp.csr_array:
+    """X: 1 where a user had an item, however often. (U, N) float32.
+
+    Example:
+        >>> h = Histories(np.array([0, 1, 1, 2], np.int32), np.array([0, 3, 4]), n_items=3)
+        >>> user_item(h).toarray().tolist()
+        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    ones = np.ones(len(histories.items), np.float32)
+    seen_UN = sp.csr_array((ones, (histories.users, histories.items)), shape=(histories.n_users, histories.n_items))
+    seen_UN.data[:] = 1  # duplicates were summed
+    return seen_UN
+
+
 PAIRS = 2**24  # of items, held at once while neighbours are chosen: what bounds the memory, whatever the catalogue
 
 
 def co_occurrence(histories: Histories) -> sp.csr_array:
-    """C = X^T D X: pairs of items in one history, each user weighing 1 / sqrt(events), without the diagonal.
+    """C = X^T D X of X = `user_item`: pairs of items in one history, without the diagonal; D = 1 / sqrt(the user's events).
 
     Example:
         >>> h = Histories(np.array([0, 1, 1, 2], np.int32), np.array([0, 4]), n_items=3)
@@ -121,9 +135,7 @@ def _following(histories: Histories, weights: Sequence[float]) -> sp.csr_array:
 def _co_occurrence(histories: Histories) -> Iterator[Any]:
     """Its rows, block by block, of about `PAIRS` pairs each; columns in any order."""
     n_items = histories.n_items
-    ones = np.ones(len(histories.items), np.float32)
-    seen_UN = sp.csr_array((ones, (histories.users, histories.items)), shape=(histories.n_users, n_items))
-    seen_UN.data[:] = 1  # a repeated event is one co-occurrence
+    seen_UN = user_item(histories)  # a repeated event is one co-occurrence
     seen_NU = sp.csr_array(seen_UN.T)
     weighted_UN = sp.csr_array(
         sp.diags_array(1 / np.sqrt(np.maximum(histories.lengths, 1)).astype(np.float32)) @ seen_UN
