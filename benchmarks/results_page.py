@@ -123,7 +123,11 @@ def _comparison(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
         f"{words}{against}Fit: of the chosen setting, choosing the epoch and, where there is one, the "
         "final fit" + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
     )
-    page.lines += [f"- {run.spec.system} failed: `{(run.error or '').splitlines()[-1]}`" for run in runs if run.error]
+    for run in runs:
+        if run.error:
+            page.add(f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`")
+    if missing := [name for name in NAMES if name not in {run.spec.system for run in runs}]:
+        page.add(f"Not run: {', '.join(missing)}.")
     if checked := {run.spec.system: _disagreement(run) for run in finished if run.own_metrics}:
         furthest = max(checked, key=lambda system: checked[system])
         page.add(

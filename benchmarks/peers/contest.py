@@ -60,6 +60,7 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
             break
     chosen = best_of(tried)
     if chosen is None:
+        _say(name, "test", failed(finals[0], tried[0].error or ""))
         return
     spec, run = finals[chosen], tried[chosen]
     _say(name, "test", run_in_process(spec) if name in OURS else _judge_on_test(spec, run, limit))

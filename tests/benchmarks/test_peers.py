@@ -106,8 +106,10 @@ class Contest:
         monkeypatch.setattr(contest, "_train", self.train)
         monkeypatch.setattr(environments, "python_of", lambda folder: Path("python"))
 
-    def train(self, spec: Spec, split: Split, *, limit: float | None, epochs: int | None) -> dict[str, Any]:
+    def train(self, spec: Spec, split: Split, *, limit: float | None, epochs: int | None) -> dict[str, Any] | str:
         self.trained.append((spec.variant or "final", limit))
+        if self.ends == "crash":
+            return "Traceback\nMemoryError: no more"
         folder = contest._folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "lists.npy", np.full((split.events.n_users, max(runs.KS)), -1))
@@ -145,6 +147,16 @@ def test_what_time_ended_is_run_again_only_with_more_of_it(
     judged = system.judged(1)
     assert judged is not None
     assert judged.limit_seconds == max(60, limit)
+
+
+def test_what_fails_with_every_setting_is_recorded_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = Contest(tmp_path, monkeypatch, "crash")
+    for _ in range(2):  # the second time, it is known
+        system.run()
+    assert len(system.trained) == 3
+    judged = system.judged(1)
+    assert judged is not None
+    assert judged.error == "Traceback\nMemoryError: no more"
 
 
 @pytest.mark.parametrize(("refit", "again"), [(False, ("setting 3", 60)), (True, ("final", None))])

@@ -95,6 +95,7 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     for data, protocol, _ in COMPARISONS:
         table = section(text, f"{data}, {protocol}")
         assert all(f"| {name} |" in table or f"| **{name}** |" in table for name in NAMES)
+        assert "Not run" not in table
         assert (folder / f"{data}-{protocol}.png").stat().st_size > 5_000
     assert "p<.01" in section(text, "amazon-cds, paper")
     assert "p=1.00" in section(text, "ml-1m, paper")  # all made up alike
@@ -161,8 +162,11 @@ def test_a_failure_is_named_below_its_table(folder: Path) -> None:
     broken = next(name for name in NAMES if name.startswith("RecBole"))
     failed(final_specs(broken, data, protocol, refit=refit)[0], "Traceback\nMemoryError: no more")
     text = section(results_page.write_page(folder), f"{data}, {protocol}")
-    assert f"- {broken} failed: `MemoryError: no more`" in text
+    assert f"{broken} failed: `MemoryError: no more`" in text
     assert f"| {broken} |" not in text
+    not_run = text.split("Not run: ")[1].split(".\n")[0].split(", ")
+    assert {broken, "Item-kNN with recency"}.isdisjoint(not_run)
+    assert "Popularity" in not_run
 
 
 def test_how_far_a_peers_own_count_is_from_ours_is_said(folder: Path) -> None:
