@@ -291,8 +291,11 @@ def store(run: Run) -> Run:
 
 
 def failed(spec: Spec, error: str) -> Run:
-    """Store that a run failed, with its last lines."""
-    return store(Run(spec=spec, about=about(), error="\n".join(error.strip().splitlines()[-12:])))
+    """Store that a run failed, with its last lines, without the machine's own folders."""
+    last = "\n".join(error.strip().splitlines()[-12:])
+    for folder in (ROOT, Path(sys.base_prefix)):
+        last = last.replace(f"{folder}/", "")
+    return store(Run(spec=spec, about=about(), error=last))
 
 
 def _rounded(metrics: dict[str, float]) -> dict[str, float]:

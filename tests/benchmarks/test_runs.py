@@ -1,6 +1,7 @@
 """Runs are stored whole, found again, and refused if they are of something else."""
 
 import json
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -130,6 +131,11 @@ def test_a_failure_is_recorded_with_its_last_lines(spec: Spec) -> None:
     assert describe(run) == "failed: MemoryError: no more"
     assert is_finished(spec)
     assert not is_finished(spec, retry=True)
+
+
+def test_a_failure_does_not_say_where_it_was(spec: Spec) -> None:
+    line = f'File "{runs.ROOT}/benchmarks/peers/own/adapter.py", line 1, File "{sys.base_prefix}/lib/random.py"'
+    assert failed(spec, line).error == ('File "benchmarks/peers/own/adapter.py", line 1, File "lib/random.py"')
 
 
 def test_the_method_number_stands_for_the_results(small_log: tuple[pl.DataFrame, pl.DataFrame]) -> None:
