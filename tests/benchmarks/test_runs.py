@@ -12,6 +12,7 @@ import torch
 
 import magnn
 from benchmarks import runs
+from benchmarks.measure import ROOT
 from benchmarks.paper.process import run_missing
 from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, ours, users_of
 from magnn.data.split import Split
@@ -134,7 +135,7 @@ def test_a_failure_is_recorded_with_its_last_lines(spec: Spec) -> None:
 
 
 def test_a_failure_does_not_say_where_it_was(spec: Spec) -> None:
-    line = f'File "{runs.ROOT}/benchmarks/peers/own/adapter.py", line 1, File "{sys.base_prefix}/lib/random.py"'
+    line = f'File "{ROOT}/benchmarks/peers/own/adapter.py", line 1, File "{sys.base_prefix}/lib/random.py"'
     assert failed(spec, line).error == ('File "benchmarks/peers/own/adapter.py", line 1, File "lib/random.py"')
 
 
