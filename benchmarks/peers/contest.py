@@ -20,7 +20,7 @@ from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
 
 THREADS = os.cpu_count() or 1
-GRACE = 1800.0  # seconds beyond the limit of training: for reading, validating and ranking
+GRACE = 1800.0  # seconds at least beyond the limit of training: for reading, validating and ranking
 
 
 def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool) -> None:
@@ -169,7 +169,7 @@ def _train(spec: Spec, split: Split, *, limit: float | None, epochs: int | None)
     }
     (folder / "task.json").write_text(json.dumps(task))
     command = [str(python), str(environments.PEERS / system.folder / "adapter.py"), str(folder)]
-    patience = None if limit is None else limit + GRACE
+    patience = None if limit is None else limit + max(GRACE, limit)
     with (folder / "log.txt").open("w") as log:
         try:
             code = subprocess.run(command, stdout=log, stderr=log, check=False, timeout=patience).returncode
