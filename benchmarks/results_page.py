@@ -32,15 +32,15 @@ PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "results"
 COMPARED = ("recall@10", "ndcg@10")
 _PUBLISHED = (
-    "As its authors published it for a log of as many users, items and events (github.com/blondered/transformer_benchmark), "
-    "eSASRec has recall@10 {} and ndcg@10 {}"
+    "As its authors published it for a log of as many users, items and events "
+    "(github.com/blondered/transformer_benchmark), eSASRec has recall@10 {} and ndcg@10 {}"
 )
 NOTES = {  # on a comparison
     ("amazon-beauty", "leave-one-out"): _PUBLISHED.format(".0928", ".0523")
     + ": an hour on two cores, with the last 20 events of a history (89% of the targets), does not train it out.",
     ("ml-1m", "leave-one-out"): _PUBLISHED.format(".3133", ".1772")
-    + ". That is with two blocks and the last 200 events of a history; the setting here, its authors' for Beauty, has one block "
-    "and the last 50, which are 27% of the targets.",
+    + ". That is with two blocks and the last 200 events of a history; the setting here, its authors' for Beauty, has one "
+    "block and the last 50, which are 27% of the targets.",
     (
         "ml-latest-small",
         "paper",

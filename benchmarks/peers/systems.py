@@ -40,9 +40,9 @@ class System:
         )
 
 
-# RecTools pads every history to one length, and padding takes as long as events. 95 of 100 histories of Beauty's training
-# events have at most 19, and 20 keep 89% of the targets (50 keep 97%). At 50, an epoch of eSASRec takes three minutes on two
-# cores, and in an hour it learns little.
+# RecTools pads every history to one length, and padding takes as long as events. 95 of 100 histories of Beauty's
+# training events have at most 19, and 20 keep 89% of the targets (50 keep 97%). At 50, an epoch of eSASRec takes three
+# minutes on two cores, and in an hour it learns little.
 LENGTH = "session_max_len"
 LONGEST = {"amazon-beauty": 20}
 
