@@ -177,9 +177,9 @@ def _train(spec: Spec, split: Split, *, limit: float | None, epochs: int | None)
             return f"{(folder / 'log.txt').read_text()}\nstopped: it took more than {patience:.0f} s"
     if code or not (folder / "report.json").exists():
         log_text = (folder / "log.txt").read_text()
-        return (
-            log_text if code == 1 and log_text else f"{log_text}\nended with {code}"
-        )  # 1: an exception, which says more
+        if code == 1 and log_text:  # an exception, whose own last line says more
+            return log_text
+        return f"{log_text}\nended with {code}"
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
 

@@ -30,7 +30,7 @@ class System:
     settings: tuple[Settings, ...]
 
     def on(self, data: str) -> tuple[Settings, ...]:
-        """The settings on a data set: as they are, but for a length beyond what its histories have."""
+        """The settings on a data set: as they are, but for a length beyond what most of its histories have."""
         longest = LONGEST.get(data)
         if longest is None:
             return self.settings
