@@ -12,6 +12,7 @@ from pathlib import Path
 PEERS = Path(__file__).parent
 STAMP = "requirements.sha256"
 LAST_LINES = 15
+SHARED = ("dropout",)  # modules beside contract.py that some adapters import
 
 
 class BuildError(Exception):
@@ -44,7 +45,9 @@ def build(folder: str) -> Path:
 
 def code_of(folder: str) -> str:
     """What stands for a peer's version in its results: they are of this adapter and these requirements, and of no other."""
-    files = [PEERS / "contract.py", PEERS / folder / "adapter.py", _requirements(folder)]
+    adapter = PEERS / folder / "adapter.py"
+    shared = [name for name in SHARED if f"from benchmarks.peers.{name} " in adapter.read_text()]
+    files = [PEERS / "contract.py", adapter, _requirements(folder), *(PEERS / f"{name}.py" for name in shared)]
     return f"{folder}-{hashlib.sha256(b''.join(file.read_bytes() for file in files if file.exists())).hexdigest()[:12]}"
 
 

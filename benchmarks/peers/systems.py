@@ -22,63 +22,54 @@ class System:
         folder: of the adapter, beside this file.
         model: the adapter's name for it.
         settings: the library's, and the adapter contract's "patience" and "valid_every".
+        movielens: the same for MovieLens, where the model's paper has others for it; the first is the paper's.
     """
 
     name: str
     folder: str
     model: str
     settings: tuple[Settings, ...]
+    movielens: tuple[Settings, ...] = ()
 
     def on(self, data: str) -> tuple[Settings, ...]:
-        """The settings on a data set: as they are, but for a length beyond what most of its histories have."""
-        longest = LONGEST.get(data)
-        if longest is None:
-            return self.settings
-        return tuple(
-            settings | ({LENGTH: min(settings[LENGTH], longest)} if LENGTH in settings else {})
-            for settings in self.settings
-        )
+        """The settings on a data set."""
+        settings = self.movielens if self.movielens and data.startswith("ml-") else self.settings
+        if self.folder == "rectools" and data in SHORT_EPOCHS:
+            return tuple(each | {"valid_every": SHORT_EPOCHS[data]} for each in settings)
+        return settings
 
 
-# RecTools pads every history to one length, and padding takes as long as events. 95 of 100 histories of Beauty's
-# training events have at most 19, and 20 keep 89% of the targets (50 keep 97%). At 50, an epoch of eSASRec takes three
-# minutes on two cores, and in an hour it learns little.
-LENGTH = "session_max_len"
-LONGEST = {"amazon-beauty": 20}
+# A sample of RecTools is a user, so an epoch on latest-small is five steps, and a patience of 50 of these ends while the model
+# still ranks by popularity: there it counts in tens of epochs.
+SHORT_EPOCHS = {"ml-latest-small": 10}
 
 
 def _each(common: Settings, *changes: Settings) -> tuple[Settings, ...]:
     return tuple(common | change for change in changes)
 
 
-# Epochs without a better validation. A sample of RecTools is a user, so an epoch is few steps, five on latest-small; there
-# a patience of 10 ends while the model still ranks by popularity.
-PATIENCE = 50
+PATIENCE = 50  # validations without a better one
 # SASRec's paper (Kang and McAuley 2018): 2 blocks, 1 head, d = 50, binary cross-entropy with one negative, dropout .5 and
 # length 50 on the sparse Amazon logs, .2 and 200 on MovieLens. The third is the library's default loss, over all items.
-_SASREC = _each(
-    {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128, "patience": PATIENCE},
-    {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session_max_len": 50},
-    {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200},
-    {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50},
-)
-# eSASRec's paper (2025, arXiv:2508.06450), its leave-one-out settings: of Beauty the block, head, dropout, length and
-# negatives; of MovieLens-1M the 64 factors (256 for Beauty take ten minutes an epoch on two cores). The second has the loss
-# of gSASRec (Petrov and Macdonald 2023, t = .75); the third the length of MovieLens-1M, with fewer negatives to fit.
-_ESASREC = _each(
-    {
-        "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
-        "use_key_padding_mask": True,
-        "n_heads": 1,
-        "n_factors": 64,
-        "lr": 0.001,
-        "batch_size": 128,
-        "patience": PATIENCE,
-    },
-    {"loss": "sampled_softmax", "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
-    {"loss": "gBCE", "gbce_t": 0.75, "n_negatives": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50},
-    {"loss": "sampled_softmax", "n_negatives": 64, "n_blocks": 2, "dropout_rate": 0.1, "session_max_len": 200},
-)
+_SASREC = {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128, "patience": PATIENCE}
+_SASREC_BEAUTY = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session_max_len": 50}
+_SASREC_MOVIELENS = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200}
+_SASREC_SOFTMAX = {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50}
+# eSASRec's paper (2025, arXiv:2508.06450), its settings with leave-one-out, of Beauty and of MovieLens-1M; then the loss of
+# gSASRec (Petrov and Macdonald 2023, t = .75), and the other log's setting.
+_ESASREC = {
+    "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
+    "use_key_padding_mask": True,
+    "loss": "sampled_softmax",
+    "n_negatives": 256,
+    "n_heads": 1,
+    "lr": 0.001,
+    "batch_size": 128,
+    "patience": PATIENCE,
+}
+_ESASREC_BEAUTY = {"n_factors": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50}
+_ESASREC_MOVIELENS = {"n_factors": 64, "n_blocks": 2, "dropout_rate": 0.1, "session_max_len": 200}
+_GBCE = {"loss": "gBCE", "gbce_t": 0.75}
 
 # RecBole: first its defaults (properties/model/NAME.yaml; length 50, softmax over all items, batch 2,048, Adam at .001),
 # then values of the ranges that the page of each model recommends to search.
@@ -158,6 +149,18 @@ SYSTEMS = (
             _LOW_DROPOUT | {"n_layers": 1, "n_heads": 1, "MAX_ITEM_LIST_LENGTH": 20},
         ),
     ),
-    System("RecTools SASRec", "rectools", "sasrec", _SASREC),
-    System("RecTools eSASRec", "rectools", "sasrec", _ESASREC),
+    System(
+        "RecTools SASRec",
+        "rectools",
+        "sasrec",
+        _each(_SASREC, _SASREC_BEAUTY, _SASREC_MOVIELENS, _SASREC_SOFTMAX),
+        movielens=_each(_SASREC, _SASREC_MOVIELENS, _SASREC_BEAUTY, _SASREC_SOFTMAX),
+    ),
+    System(
+        "RecTools eSASRec",
+        "rectools",
+        "sasrec",
+        _each(_ESASREC, _ESASREC_BEAUTY, _ESASREC_BEAUTY | _GBCE, _ESASREC_MOVIELENS),
+        movielens=_each(_ESASREC, _ESASREC_MOVIELENS, _ESASREC_MOVIELENS | _GBCE, _ESASREC_BEAUTY),
+    ),
 )

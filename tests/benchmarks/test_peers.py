@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import runs
 from benchmarks.peers import contest, contract, environments
 from benchmarks.peers.comparison import final_specs
 from benchmarks.peers.contract import Ids, Log, Task
+from benchmarks.peers.dropout import dropout
 from benchmarks.peers.systems import SYSTEMS
 from benchmarks.runs import Run, Spec, load
 from magnn.data.split import Split
@@ -30,10 +32,13 @@ def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
             assert len(set(written)) == len(system.settings), (system.name, data)
 
 
-def test_no_history_is_padded_far_beyond_what_the_log_has() -> None:
-    system = next(system for system in SYSTEMS if system.name == "RecTools SASRec")
-    assert [settings["session_max_len"] for settings in system.on("amazon-beauty")] == [20, 20, 20]
-    assert system.on("ml-1m") == system.settings
+@pytest.mark.parametrize("name", ["RecTools SASRec", "RecTools eSASRec"])
+def test_movielens_is_tried_first_with_what_the_papers_have_for_it(name: str) -> None:
+    system = next(system for system in SYSTEMS if system.name == name)
+    assert [settings["session_max_len"] for settings in system.on("amazon-beauty")[:1]] == [50]
+    assert [settings["session_max_len"] for settings in system.on("ml-1m")[:1]] == [200]
+    assert all("valid_every" not in settings for settings in system.on("ml-1m"))
+    assert all(settings["valid_every"] == 10 for settings in system.on("ml-latest-small"))
 
 
 @pytest.mark.parametrize("folder", sorted({system.folder for system in SYSTEMS} - {"own"}))
@@ -52,7 +57,8 @@ def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(environments, "PEERS", tmp_path)
     (tmp_path / "contract.py").write_text("")
     (tmp_path / "easy").mkdir()
-    (tmp_path / "easy" / "adapter.py").write_text("print()\n")
+    (tmp_path / "dropout.py").write_text("")
+    (tmp_path / "easy" / "adapter.py").write_text("from benchmarks.peers.dropout import use_fast_dropout\nprint()\n")
     (tmp_path / "easy" / "requirements.txt").write_text("# nothing\n")
     return tmp_path
 
@@ -86,11 +92,33 @@ def test_a_peer_without_requirements_runs_here(peers: Path) -> None:
 
 def test_the_code_of_a_peer_changes_with_each_of_its_files(peers: Path) -> None:
     codes = [environments.code_of("easy")]
-    for file in ("contract.py", "easy/adapter.py", "easy/requirements.txt"):
+    for file in ("contract.py", "dropout.py", "easy/adapter.py", "easy/requirements.txt"):
         (peers / file).write_text("# other\n" + (peers / file).read_text())
         codes.append(environments.code_of("easy"))
-    assert len(set(codes)) == 4
+    assert len(set(codes)) == 5
     assert all(code.startswith("easy-") for code in codes)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.999])
+def test_fast_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
+    values = torch.full((100, 1_001), 3.0, requires_grad=True)
+    out = dropout(values, p)
+    kept = out != 0
+    assert out[kept].detach().unique().numpy() == pytest.approx([3 / (1 - p)], rel=0.01)
+    share = kept.double().mean().item()
+    assert abs(share - (1 - p)) < 5 * (p * (1 - p) / values.numel()) ** 0.5 + 1e-5
+    out.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad != 0, kept)
+    assert not torch.equal(dropout(values, p) != 0, kept)
+
+
+def test_fast_dropout_does_nothing_in_prediction_and_refuses_to_drop_all() -> None:
+    values = torch.ones(7)
+    assert dropout(values, 0.5, training=False) is values
+    assert dropout(values, 0.0) is values
+    with pytest.raises(ValueError, match=r"a share of 1\.0 cannot be dropped"):
+        dropout(values, 1.0)
 
 
 class Contest:

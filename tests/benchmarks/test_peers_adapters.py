@@ -89,6 +89,36 @@ def run(
     return np.load(folder / "lists.npy"), json.loads((folder / "report.json").read_text()), progress
 
 
+SIMILARITY = """
+import sys
+import torch
+import adapter
+from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
+
+torch.manual_seed(0)
+candidates = torch.randint(1, 30, (4, 6, 5))
+candidates[1, :3, 0] = 0  # padding
+found = []
+for module in (DistanceSimilarityModule(), adapter.Similarity()):
+    torch.manual_seed(1)
+    sessions, items = torch.randn(4, 6, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True)
+    logits = module(sessions, items, candidates)[candidates[..., 0] != 0]
+    (logits**3).sum().backward()
+    found.append((logits, sessions.grad, items.grad))
+for library, ours in zip(*found, strict=True):
+    torch.testing.assert_close(ours, library)
+"""
+
+
+def test_rectools_similarity_is_the_librarys_but_for_padding() -> None:
+    python = environments.python_of("rectools")
+    if python is None:
+        pytest.skip("NOT RUN: environment of rectools is not built; python -m benchmarks.peers build")
+    folder = environments.PEERS / "rectools"
+    done = subprocess.run([str(python), "-c", SIMILARITY], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("peer", PEERS, ids=name_of)
 def test_it_keeps_the_contract_and_learns(
     peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
