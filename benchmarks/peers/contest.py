@@ -15,7 +15,7 @@ from benchmarks.measure import SCRATCH, about
 from benchmarks.paper.process import run_in_process
 from benchmarks.peers import environments
 from benchmarks.peers.comparison import BEST, OURS, SEEDS, best_of, final_specs, setting_specs, system_of
-from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, read_split, store
+from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, read_split, store
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
 
@@ -38,44 +38,43 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
             (spec,) = final_specs(name, data, protocol, refit=refit, seed=seed)
-            _say(name, f"seed {seed}", _finished([spec], limit, retry=retry) or run_in_process(spec))
+            _say(name, f"seed {seed}", _stored(spec, retry=retry) or run_in_process(spec))
         return
-    finals = final_specs(name, data, protocol, refit=refit)
-    done = _finished(finals, limit, retry=retry)
-    if done is not None:
-        _say(name, "test", done)
-        return
-    if name not in OURS and environments.python_of(system_of(name).folder) is None:
-        print(f"  {name}: its environment is not built; python -m benchmarks.peers build", file=sys.stderr)
-        return
+    try:
+        tried = _try_settings(name, data, protocol, limit, retry=retry)
+        chosen = best_of(tried)
+        finals = final_specs(name, data, protocol, refit=refit)
+        final = _stored(finals[chosen or 0], retry=retry)
+        if chosen is None:
+            final = final or failed(finals[0], tried[0].error or "")
+        elif name in OURS:
+            final = final or run_in_process(finals[chosen])
+        elif final is None or not (
+            final.error or final.valid == tried[chosen].valid
+        ):  # none yet, or of an older choice
+            final = _judge_on_test(finals[chosen], tried[chosen], limit)
+        _say(name, "test", final)
+    except environments.NotBuiltError as error:
+        print(f"  {name}: {error}", file=sys.stderr)
+
+
+def _try_settings(name: str, data: str, protocol: Protocol, limit: float, *, retry: bool) -> list[Run]:
+    """Runs on the validation events, of all settings or of the first alone."""
     tried: list[Run] = []
     for spec in setting_specs(name, data, protocol):
-        if is_finished(spec, retry=retry) and (there := load(spec)) and not _may_go_further(there, limit):
-            run = there
-        else:
-            run = run_in_process(spec) if name in OURS else _try_setting(spec, limit)
+        run = _stored(spec, retry=retry)
+        if run is None or _may_go_further(run, limit):
+            run = run_in_process(spec) if name in OURS else _try_setting(spec, limit, run)
         _say(name, spec.variant, run)
         tried.append(run)
         if len(tried) == 1 and run.stopped_by == "time":
             break
-    chosen = best_of(tried)
-    if chosen is None:
-        _say(name, "test", failed(finals[0], tried[0].error or ""))
-        return
-    spec, run = finals[chosen], tried[chosen]
-    _say(name, "test", run_in_process(spec) if name in OURS else _judge_on_test(spec, run, limit))
+    return tried
 
 
-def _finished(specs: list[Spec], limit: float, *, retry: bool) -> Run | None:
-    """The run on the test events, whichever of the settings it was."""
-    for spec in specs:
-        try:
-            run = load(spec)
-        except StaleRunError:
-            continue
-        if run is not None and not (run.error and retry) and not _may_go_further(run, limit):
-            return run
-    return None
+def _stored(spec: Spec, *, retry: bool) -> Run | None:
+    """The run, unless it must be repeated."""
+    return load(spec) if is_finished(spec, retry=retry) else None
 
 
 def _may_go_further(run: Run, limit: float) -> bool:
@@ -87,15 +86,26 @@ def _folder(spec: Spec) -> Path:
     return SCRATCH / "peers" / spec.path.parent.name / spec.path.stem
 
 
-def _try_setting(spec: Spec, limit: float) -> Run:
-    """Train, choosing the epoch on the validation events, and store how good that was; the lists stay in the folder."""
+def _try_setting(spec: Spec, limit: float, before: Run | None = None) -> Run:
+    """Train, choosing the epoch on the validation events, and store how good that was; the lists stay in the folder.
+
+    Args:
+        spec: of the run on the validation events.
+        limit: seconds of training.
+        before: what a smaller limit ended; it stays if the longer training fails.
+    """
     report = _train(spec, read_split(spec.data, spec.protocol), limit=limit, epochs=None)
     if isinstance(report, str):
-        return failed(spec, report)
+        if before is None or before.error:
+            return failed(spec, report)
+        print(
+            f"  {spec.system}: more time ended in {report.splitlines()[-1]!r}; the shorter run stays", file=sys.stderr
+        )
+        return before
     return store(
         Run(
             spec=spec,
-            valid={name: round(value, 6) for name, value in report["valid"].items()},
+            valid=_valid(report),
             epochs=report["best_epoch"],
             fit_seconds=round(report["train_seconds"] + report["valid_seconds"], 1),
             limit_seconds=limit,
@@ -107,10 +117,20 @@ def _try_setting(spec: Spec, limit: float) -> Run:
     )
 
 
+def _valid(report: dict[str, Any]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in report["valid"].items()}
+
+
+def _has_lists(run: Run) -> bool:
+    """Whether the folder has the lists of this run: it may have come without, or have those of another."""
+    report = _folder(run.spec) / "report.json"
+    return report.exists() and _valid(json.loads(report.read_text())) == run.valid
+
+
 def _judge_on_test(spec: Spec, chosen: Run, limit: float) -> Run:
     """Train on train + valid, if the comparison refits, and judge the lists."""
     split = read_split(spec.data, spec.protocol)
-    if not (spec.refit or (_folder(chosen.spec) / "lists.npy").exists()):  # the run came without its lists
+    if not (spec.refit or _has_lists(chosen)):
         chosen = _try_setting(chosen.spec, limit)
         if chosen.error:
             return failed(spec, chosen.error)
@@ -143,10 +163,14 @@ def _train(spec: Spec, split: Split, *, limit: float | None, epochs: int | None)
     Args:
         limit: seconds of training; None for as long as it takes.
         epochs: train on train + valid for so many; None to train on train and choose the epoch on valid.
+
+    Raises:
+        NotBuiltError: the peer has no environment.
     """
     system, folder = system_of(spec.system), _folder(spec)
     python = environments.python_of(system.folder)
-    assert python is not None
+    if python is None:
+        raise environments.NotBuiltError
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if epochs is None:

@@ -15,6 +15,13 @@ LAST_LINES = 15
 SHARED = ("dropout",)  # modules beside contract.py that some adapters import
 
 
+class NotBuiltError(Exception):
+    """A peer cannot run yet."""
+
+    def __init__(self) -> None:
+        super().__init__("its environment is not built; python -m benchmarks.peers build")
+
+
 class BuildError(Exception):
     """An environment could not be built; the message ends with pip's last lines."""
 

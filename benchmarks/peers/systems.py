@@ -39,8 +39,8 @@ class System:
         return settings
 
 
-# A sample of RecTools is a user, so an epoch on latest-small is five steps, and a patience of 50 of these ends while the model
-# still ranks by popularity: there it counts in tens of epochs.
+# A sample of RecTools is a user, so an epoch of latest-small is five steps, and a patience of 50 epochs ends while it
+# still ranks by popularity. There, patience counts tens of epochs.
 SHORT_EPOCHS = {"ml-latest-small": 10}
 
 

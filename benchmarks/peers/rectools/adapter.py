@@ -60,8 +60,8 @@ def make_trainer() -> Trainer:
 class Similarity(DistanceSimilarityModule):  # type: ignore[misc]
     """The library's scores of an event and its sampled negatives, by another way to the same numbers.
 
-    The library gathers the vectors of each event's own negatives, (events, negatives, factors), and of paddings too. On a CPU
-    a product with all items, of which the wanted scores are taken, is many times as fast while items are some ten thousands.
+    The library gathers the vectors of each event's own negatives, (events, negatives, factors), and those of padding too. A
+    product with all items, of which the wanted scores are taken, is several times as fast on a CPU for ten thousand items.
     """
 
     def _get_pos_neg_logits(
