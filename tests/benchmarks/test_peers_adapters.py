@@ -95,6 +95,7 @@ import torch
 import adapter
 from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
 
+adapter.SCORES_PER_VECTOR = int(sys.argv[1])
 torch.manual_seed(0)
 candidates = torch.randint(1, 30, (4, 6, 5))
 candidates[1, :3, 0] = 0  # padding
@@ -110,12 +111,14 @@ for library, ours in zip(*found, strict=True):
 """
 
 
-def test_rectools_similarity_is_the_librarys_but_for_padding() -> None:
+@pytest.mark.parametrize("scores_per_vector", [1, 128], ids=["gathered", "all items"])
+def test_rectools_similarity_is_the_librarys_but_for_padding(scores_per_vector: int) -> None:
     python = environments.python_of("rectools")
     if python is None:
         pytest.skip("NOT RUN: environment of rectools is not built; python -m benchmarks.peers build")
     folder = environments.PEERS / "rectools"
-    done = subprocess.run([str(python), "-c", SIMILARITY], cwd=folder, capture_output=True, text=True, check=False)
+    command = [str(python), "-c", SIMILARITY, str(scores_per_vector)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
