@@ -1,9 +1,11 @@
 """docs/report.png, parts of a report side by side: `python -m benchmarks.report_picture REPORT.html`; needs chromium."""
 
+import io
 import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from benchmarks.measure import ROOT
@@ -40,9 +42,10 @@ def draw(report: Path) -> None:
         )
         page.goto(report.resolve().as_uri())
         page.evaluate(SIDE_BY_SIDE)
-        with atomic_file(PICTURE) as temporary:
-            temporary.write_bytes(page.screenshot())
+        screenshot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         browser.close()
+    with atomic_file(PICTURE) as temporary:  # few colours: a third of the size
+        screenshot.quantize(256).save(temporary, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":
