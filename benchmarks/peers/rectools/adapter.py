@@ -48,15 +48,8 @@ class Deadline(Callback):  # type: ignore[misc]
 
 def make_trainer() -> Trainer:
     """As the library's own, silent, on the CPU, and writing no files. `train_epoch` sets the epochs."""
-    return Trainer(
-        accelerator="cpu",
-        devices=1,
-        callbacks=[Deadline()],
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        logger=False,
-    )
+    silent = ("enable_checkpointing", "enable_model_summary", "enable_progress_bar", "logger")
+    return Trainer(accelerator="cpu", devices=1, callbacks=[Deadline()], **dict.fromkeys(silent, False))
 
 
 class Similarity(DistanceSimilarityModule):  # type: ignore[misc]
@@ -96,6 +89,9 @@ class RecTools:
         """One epoch of the library's `fit_partial`, which goes on with the same weights and optimiser."""
         Deadline.at = deadline
         self.model.fit_partial(self.dataset, min_epochs=0, max_epochs=1)
+        preparator = self.model.data_preparator  # the library would prepare the same samples again for each epoch
+        loader = preparator.get_dataloader_train()
+        preparator.process_dataset_train, preparator.get_dataloader_train = lambda _: None, lambda: loader
         return float(self.model.fit_trainer.callback_metrics["train_loss"])
 
     def rank(self, users: Ids, seen: Log) -> Ids:
