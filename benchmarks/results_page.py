@@ -35,18 +35,16 @@ _PUBLISHED = (
     "As its authors published it for a log of as many users, items and events "
     "(github.com/blondered/transformer_benchmark), eSASRec has recall@10 {} and ndcg@10 {}"
 )
+_FEW_STEPS = (
+    "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
+    "popularity does (.056 on validation): RecBole GC-SAN, and two of three settings of RecBole GRU4Rec and Caser. Their "
+    "rows tell what these settings do here, not what the models can."
+)
 NOTES = {  # on a comparison
     ("amazon-beauty", "leave-one-out"): _PUBLISHED.format(".0928", ".0523")
-    + ": an hour on two cores, with the last 20 events of a history (89% of the targets), does not train it out.",
-    ("ml-1m", "leave-one-out"): _PUBLISHED.format(".3133", ".1772")
-    + ". That is with two blocks and the last 200 events of a history; the setting here, its authors' for Beauty, has one "
-    "block and the last 50, which are 27% of the targets.",
-    (
-        "ml-latest-small",
-        "paper",
-    ): "An epoch of 609 users is 5 to 17 steps, and some systems ended by their patience while "
-    "they still ranked much as popularity does (.056 on validation): RecTools SASRec, RecBole GC-SAN, and two of three "
-    "settings of RecBole GRU4Rec and Caser. Their rows tell what these settings do here, not what the models can.",
+    + "; the setting here is theirs. How that training went is in docs/experiments.md.",
+    ("ml-1m", "leave-one-out"): _PUBLISHED.format(".3133", ".1772") + "; the setting here is theirs.",
+    ("ml-latest-small", "paper"): _FEW_STEPS,
 }
 INTRODUCTION = """# Results
 
