@@ -49,9 +49,8 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
             final = final or failed(finals[0], tried[0].error or "")
         elif name in OURS:
             final = final or run_in_process(finals[chosen])
-        elif final is None or not (
-            final.error or final.valid == tried[chosen].valid
-        ):  # none yet, or of an older choice
+        elif final is None or not (final.error or final.valid == tried[chosen].valid):
+            # There is none yet, or one of an older choice.
             final = _judge_on_test(finals[chosen], tried[chosen], limit)
         _say(name, "test", final)
     except environments.NotBuiltError as error:
