@@ -229,14 +229,19 @@ def _flat(spec: Spec) -> dict[str, Any]:
     return fields
 
 
-def is_finished(spec: Spec, *, retry: bool = False) -> bool:
-    """Whether the run is there and need not be repeated. One of older code or settings must, and `retry` the failed too."""
+def stored(spec: Spec, *, retry: bool = False) -> Run | None:
+    """The run, if it need not be repeated. One of older code or settings must, and `retry` the failed too."""
     try:
         run = load(spec)
     except StaleRunError as stale:
         print(stale, file=sys.stderr)
-        return False
-    return run is not None and not (retry and run.error)
+        return None
+    return None if run is None or (retry and run.error) else run
+
+
+def is_finished(spec: Spec, *, retry: bool = False) -> bool:
+    """Whether the run is there and need not be repeated; see `stored`."""
+    return stored(spec, retry=retry) is not None
 
 
 def describe(run: Run) -> str:

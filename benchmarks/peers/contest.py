@@ -15,7 +15,7 @@ from benchmarks.measure import SCRATCH, about
 from benchmarks.paper.process import run_in_process
 from benchmarks.peers import environments
 from benchmarks.peers.comparison import BEST, OURS, SEEDS, best_of, final_specs, setting_specs, system_of
-from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, read_split, store
+from benchmarks.runs import KS, Run, Spec, describe, failed, judge, read_split, store, stored
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
 
@@ -38,13 +38,13 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
             (spec,) = final_specs(name, data, protocol, refit=refit, seed=seed)
-            _say(name, f"seed {seed}", _stored(spec, retry=retry) or run_in_process(spec))
+            _say(name, f"seed {seed}", stored(spec, retry=retry) or run_in_process(spec))
         return
     try:
         tried = _try_settings(name, data, protocol, limit, retry=retry)
         chosen = best_of(tried)
         finals = final_specs(name, data, protocol, refit=refit)
-        final = _stored(finals[chosen or 0], retry=retry)
+        final = stored(finals[chosen or 0], retry=retry)
         if chosen is None:
             final = final or failed(finals[0], tried[0].error or "")
         elif name in OURS:
@@ -61,7 +61,7 @@ def _try_settings(name: str, data: str, protocol: Protocol, limit: float, *, ret
     """Runs on the validation events, of all settings or of the first alone."""
     tried: list[Run] = []
     for spec in setting_specs(name, data, protocol):
-        run = _stored(spec, retry=retry)
+        run = stored(spec, retry=retry)
         if run is None or _may_go_further(run, limit):
             run = run_in_process(spec) if name in OURS else _try_setting(spec, limit, run)
         _say(name, spec.variant, run)
@@ -69,11 +69,6 @@ def _try_settings(name: str, data: str, protocol: Protocol, limit: float, *, ret
         if len(tried) == 1 and run.stopped_by == "time":
             break
     return tried
-
-
-def _stored(spec: Spec, *, retry: bool) -> Run | None:
-    """The run, unless it must be repeated."""
-    return load(spec) if is_finished(spec, retry=retry) else None
 
 
 def _may_go_further(run: Run, limit: float) -> bool:
@@ -95,11 +90,10 @@ def _try_setting(spec: Spec, limit: float, before: Run | None = None) -> Run:
     """
     report = _train(spec, read_split(spec.data, spec.protocol), limit=limit, epochs=None)
     if isinstance(report, str):
-        if before is None or before.error:
+        if before is None:
             return failed(spec, report)
-        print(
-            f"  {spec.system}: more time ended in {report.splitlines()[-1]!r}; the shorter run stays", file=sys.stderr
-        )
+        last = report.splitlines()[-1]
+        print(f"  {spec.system}: more time ended in {last!r}; the shorter run stays", file=sys.stderr)
         return before
     return store(
         Run(
