@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import runs
 from benchmarks.peers import contest, contract, environments
-from benchmarks.peers.comparison import final_specs
+from benchmarks.peers.comparison import final_specs, system_of
 from benchmarks.peers.contract import Ids, Log, Task
 from benchmarks.peers.dropout import dropout
 from benchmarks.peers.systems import SYSTEMS
@@ -35,7 +35,7 @@ def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
 
 @pytest.mark.parametrize("name", ["RecTools SASRec", "RecTools eSASRec"])
 def test_movielens_is_tried_first_with_what_the_papers_have_for_it(name: str) -> None:
-    system = next(system for system in SYSTEMS if system.name == name)
+    system = system_of(name)
     assert [settings["session_max_len"] for settings in system.on("amazon-beauty")[:1]] == [50]
     assert [settings["session_max_len"] for settings in system.on("ml-1m")[:1]] == [200]
     assert all(settings["valid_every"] == 2 for settings in system.on("ml-1m"))
@@ -228,13 +228,10 @@ def test_a_result_of_an_older_choice_is_judged_again(tmp_path: Path, monkeypatch
 def test_a_system_without_its_environment_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    system = Contest(tmp_path, monkeypatch, "patience")
-    monkeypatch.undo()
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(contest, "SCRATCH", tmp_path)
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(contest, "read_split", lambda data, protocol: None)
     monkeypatch.setattr(environments, "python_of", lambda folder: None)
-    system.run()
+    contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=False, limit=60, retry=False)
     assert capsys.readouterr().err == "  RecBole HGN: its environment is not built; python -m benchmarks.peers build\n"
 
 

@@ -66,6 +66,14 @@ def write(folder: Path, name: str, items: dict[int, list[int]]) -> None:
     (folder / f"{name}.tsv").write_text("\n".join(["user\titem\ttime", *rows]) + "\n")
 
 
+def python_of(library: str) -> Path:
+    """The interpreter of a library's environment; without one the test is reported as not run."""
+    python = environments.python_of(library)
+    if python is None:
+        pytest.skip(f"NOT RUN: environment of {library} is not built; python -m benchmarks.peers build")
+    return python
+
+
 def run(
     folder: Path,
     peer: tuple[str, str, dict[str, Any], int | None, bool],
@@ -74,9 +82,7 @@ def run(
 ) -> tuple[NDArray[np.int32], dict[str, Any], list[str]]:
     """Lists, report, and the lines of progress."""
     library, model, settings, epochs, _ = peer
-    python = environments.python_of(library)
-    if python is None:
-        pytest.skip(f"NOT RUN: environment of {library} is not built; python -m benchmarks.peers build")
+    python = python_of(library)
     for name in files:
         write(folder, name, events()[name])
     task = {"model": model, "settings": settings, "epochs": epochs, "k": K, "threads": 1, "seed": 0, "seconds": 1e9}
@@ -113,9 +119,7 @@ for library, ours in zip(*found, strict=True):
 
 @pytest.mark.parametrize("scores_per_vector", [1, 128], ids=["gathered", "all items"])
 def test_rectools_similarity_is_the_librarys_but_for_padding(scores_per_vector: int) -> None:
-    python = environments.python_of("rectools")
-    if python is None:
-        pytest.skip("NOT RUN: environment of rectools is not built; python -m benchmarks.peers build")
+    python = python_of("rectools")
     folder = environments.PEERS / "rectools"
     command = [str(python), "-c", SIMILARITY, str(scores_per_vector)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
