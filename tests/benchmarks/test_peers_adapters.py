@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.measure import ROOT
 from benchmarks.peers import environments
 
 pytestmark = pytest.mark.peers
@@ -95,34 +96,51 @@ def run(
     return np.load(folder / "lists.npy"), json.loads((folder / "report.json").read_text()), progress
 
 
-SIMILARITY = """
-import sys
+FASTER = """
 import torch
-import adapter
+from benchmarks.peers.rectools import faster
+from rectools.models.nn.transformers.ligr import LiGRLayers
+from rectools.models.nn.transformers.net_blocks import LearnableInversePositionalEncoding
 from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
+from rectools.models.nn.transformers.torch_backbone import TransformerTorchBackbone
 
-adapter.SCORES_PER_VECTOR = int(sys.argv[1])
+
+class Items(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.vectors = torch.nn.Parameter(torch.randn(30, 8))
+
+    def get_all_embeddings(self):
+        return self.vectors * 1
+
+
+faster.GROUP = 3
 torch.manual_seed(0)
-candidates = torch.randint(1, 30, (4, 6, 5))
-candidates[1, :3, 0] = 0  # padding
+items = Items()
+positions, layers = LearnableInversePositionalEncoding(True, 6, 8), LiGRLayers(2, 8, 1, 0.0)
+sessions = torch.randint(1, 30, (7, 6))
+sessions[torch.arange(6).flip(0) >= torch.tensor([[1], [6], [3], [2], [6], [4], [0]])] = 0
+candidates = torch.randint(1, 30, (7, 6, 5))
+candidates[sessions == 0] = 0
 found = []
-for module in (DistanceSimilarityModule(), adapter.Similarity()):
-    torch.manual_seed(1)
-    sessions, items = torch.randn(4, 6, 8, requires_grad=True), torch.randn(30, 8, requires_grad=True)
-    logits = module(sessions, items, candidates)[candidates[..., 0] != 0]
-    (logits**3).sum().backward()
-    found.append((logits, sessions.grad, items.grad))
-for library, ours in zip(*found, strict=True):
-    torch.testing.assert_close(ours, library)
+for backbone, similarity in (
+    (TransformerTorchBackbone, DistanceSimilarityModule),
+    (faster.Backbone, faster.Similarity),
+):
+    network = backbone(1, 0.0, items, positions, layers, similarity(), True, True)
+    network.zero_grad()
+    logits = network({"x": sessions}, candidates)[sessions != 0]
+    (logits**2).sum().backward()
+    found.append({"logits": logits} | {name: each.grad.clone() for name, each in network.named_parameters()})
+for name, library in found[0].items():
+    torch.testing.assert_close(found[1][name], library, msg=name)
+assert len(found[0]) > 10 and len(found[0]["logits"]) == 22
 """
 
 
-@pytest.mark.parametrize("scores_per_vector", [1, 128], ids=["gathered", "all items"])
-def test_rectools_similarity_is_the_librarys_but_for_padding(scores_per_vector: int) -> None:
-    python = python_of("rectools")
-    folder = environments.PEERS / "rectools"
-    command = [str(python), "-c", SIMILARITY, str(scores_per_vector)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def test_rectools_faster_network_is_the_librarys_but_for_padding() -> None:
+    command = [str(python_of("rectools")), "-W", "ignore", "-c", FASTER]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

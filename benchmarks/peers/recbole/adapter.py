@@ -33,6 +33,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 sys.path.append(str(Path(__file__).parents[3]))
 from benchmarks.peers.contract import Ids, Log, Task, run
+from benchmarks.peers.dropout import use_fast_dropout
 
 NEEDS_USER = ("BPR", "Caser", "HGN")
 BATCH = 256
@@ -142,4 +143,5 @@ def own_metrics(task: Task, peer: Any, lists: Ids, history: Log, test: Log) -> d
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
+    use_fast_dropout()
     run(RecBole, own_metrics, ("recbole", "torch", "numpy", "pandas"))

@@ -27,13 +27,11 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.metrics import NDCG, Recall
 from rectools.models import SASRecModel
-from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
 
 sys.path.append(str(Path(__file__).parents[3]))
 from benchmarks.peers.contract import Ids, Log, Task, run
 from benchmarks.peers.dropout import use_fast_dropout
-
-SCORES_PER_VECTOR = 128  # that a product computes in the time in which a vector is gathered
+from benchmarks.peers.rectools.faster import Backbone, Similarity
 
 
 class Deadline(Callback):  # type: ignore[misc]
@@ -52,26 +50,6 @@ def make_trainer() -> Trainer:
     return Trainer(accelerator="cpu", devices=1, callbacks=[Deadline()], **dict.fromkeys(silent, False))
 
 
-class Similarity(DistanceSimilarityModule):  # type: ignore[misc]
-    """The library's scores of events and their sampled negatives, faster on a CPU.
-
-    Padding is left out. And with many negatives all items are scored: the library gathers the vectors of each event's own.
-    """
-
-    def _get_pos_neg_logits(
-        self, session_embs: torch.Tensor, item_embs: torch.Tensor, candidate_item_ids: torch.Tensor
-    ) -> torch.Tensor:
-        events = candidate_item_ids[..., 0] != 0  # the target comes first, and is 0 for padding, which no loss counts
-        sessions, wanted = session_embs[events], candidate_item_ids[events]
-        if len(item_embs) > SCORES_PER_VECTOR * wanted.shape[1]:
-            found = super()._get_pos_neg_logits(sessions, item_embs, wanted)
-        else:
-            found = (sessions @ item_embs.T).gather(1, wanted)
-        logits = session_embs.new_zeros(candidate_item_ids.shape)
-        logits[events] = found
-        return logits
-
-
 class RecTools:
     """A model of the library."""
 
@@ -82,8 +60,8 @@ class RecTools:
         seed_everything(task.seed, verbose=False)
         self.task = task
         self.dataset = Dataset.construct(events_of(train))
-        config = {"get_trainer_func": make_trainer, "recommend_torch_device": "cpu"}
-        self.model = SASRecModel.from_config(task.settings | config | {"similarity_module_type": Similarity})
+        ours = {"get_trainer_func": make_trainer, "backbone_type": Backbone, "similarity_module_type": Similarity}
+        self.model = SASRecModel.from_config(task.settings | ours | {"recommend_torch_device": "cpu"})
 
     def train_epoch(self, deadline: float) -> float:
         """One epoch of the library's `fit_partial`, which goes on with the same weights and optimiser."""
@@ -141,5 +119,6 @@ def own_metrics(task: Task, peer: Any, lists: Ids, history: Log, test: Log) -> d
 if __name__ == "__main__":
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|pydantic|rectools")
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
     use_fast_dropout()
     run(RecTools, own_metrics, ("rectools", "torch", "pytorch-lightning", "numpy", "pandas"))
