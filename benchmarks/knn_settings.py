@@ -1,17 +1,16 @@
 """Item-kNN's validation ndcg@10 over exponents and decays: why it chooses its settings for each log.
 
-Usage: python benchmarks/knn_settings.py   (reads the shared data beside the project)
+Usage: python -m benchmarks.knn_settings
 """
 
 import sys
-from pathlib import Path
 
 import magnn
+from benchmarks.measure import DATA
 from magnn.data.split import Protocol
 from magnn.ranking.baselines import KnnSettings, item_knn
 from magnn.ranking.evaluate import evaluate_scorer
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 LOGS: tuple[tuple[str, Protocol, float | None], ...] = (
     ("ml-latest-small/ratings.csv", "paper", 4),
     ("ml-1m/events.parquet", "leave-one-out", None),

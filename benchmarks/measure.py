@@ -21,7 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-CDS = Path(os.environ.get("MAGNN_BENCH_CDS", ROOT.parent / "shared" / "data" / "amazon-cds" / "events.parquet"))
+DATA = Path(os.environ.get("MAGNN_BENCH_DATA", ROOT.parent / "shared" / "data"))  # the logs; see CONTRIBUTING.md
+CDS = DATA / "amazon-cds" / "events.parquet"
 # Generated logs are large; they are kept from one benchmark to the next, and removed by `python -m benchmarks`.
 SCRATCH = Path(os.environ.get("MAGNN_BENCH_SCRATCH", ROOT / "benchmarks" / "scratch"))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import magnn
-from benchmarks.measure import RESULTS, ROOT, about
+from benchmarks.measure import DATA, RESULTS, ROOT, about
 from magnn.data.download import file_sha256
 from magnn.data.split import Protocol, Split
 from magnn.ranking.evaluate import evaluate_lists
@@ -27,7 +27,6 @@ from magnn.settings import Settings, make_settings
 from magnn.storage import atomic_file
 
 RUNS = RESULTS / "runs"
-SHARED = ROOT.parent / "shared" / "data"
 KS = (5, 10, 15, 20)
 PER_USER_METRICS = ("recall@10", "ndcg@10", "ndcg_fixed@10")
 
@@ -116,6 +115,7 @@ class Run(BaseModel):
         ci95: name@k -> bootstrap interval.
         valid: metrics of the chosen epoch on the validation events, by the system's own count.
         epochs: that the final model was trained for.
+        epochs_reached: of the training that chose them; 0 in a run from before this was kept.
         fit_seconds: choosing the epoch and the final fit, for these settings.
         limit_seconds: that a training was allowed; None without a limit.
         threads: that it was trained with.
@@ -123,7 +123,7 @@ class Run(BaseModel):
         peak_gib: largest memory of the training process.
         stopped_by: what ended the training: "patience", "epochs" or "time".
         own_metrics: the same lists by the peer's own evaluator, as a check.
-        about: date, machine, versions, commit.
+        about: date, machine, versions, commit; "peer_versions" of what a peer ran with.
         error: last lines of a run that failed.
     """
 
@@ -134,6 +134,7 @@ class Run(BaseModel):
     ci95: dict[str, tuple[float, float]] = {}
     valid: dict[str, float] = {}
     epochs: int = 0
+    epochs_reached: int = 0
     fit_seconds: float = 0
     limit_seconds: float | None = None
     threads: int = 0
@@ -156,11 +157,14 @@ class StaleRunError(Exception):
 def read_split(data: str, protocol: Protocol) -> Split:
     """The split that every system gets."""
     log = LOGS[data]
-    path = SHARED / log.file
+    path = DATA / log.file
     if not path.exists():
-        raise SystemExit(f"{path}: no such file; {data} is read from there")
+        raise SystemExit(f"{path}: no such file; MAGNN_BENCH_DATA names the folder of {log.file} (see CONTRIBUTING.md)")
     if file_sha256(path) != log.sha256:
-        raise SystemExit(f"{path}: not the file that the results are of (SHA-256 {file_sha256(path)})")
+        raise SystemExit(
+            f"{path}: not the file that the results are of (SHA-256 {file_sha256(path)}); with other events, change "
+            f"LOGS in benchmarks/runs.py and run all again"
+        )
     return magnn.split(magnn.read_events(path, min_rating=log.min_rating), protocol)
 
 
@@ -258,13 +262,21 @@ def users_of(spec: Spec) -> pl.DataFrame:
     return pl.read_parquet(spec.path.with_suffix(".parquet"))
 
 
-def judge(spec: Spec, split: Split, items_UK: NDArray[np.int64], **outcome: Any) -> Run:
+def judge(
+    spec: Spec,
+    split: Split,
+    items_UK: NDArray[np.int64],
+    *,
+    peer_versions: dict[str, str] | None = None,
+    **outcome: Any,
+) -> Run:
     """Judge lists and store the run.
 
     Args:
         spec: what made the lists.
         split: what they were made on.
         items_UK: a row for every user of the log, K = max(KS), -1 where a list ends early.
+        peer_versions: of the libraries that made the lists, if those are not the project's own.
         outcome: the other fields of `Run`.
     """
     history, held_out = (split.train_and_valid, split.test) if spec.on == "test" else (split.train, split.valid)
@@ -277,9 +289,8 @@ def judge(spec: Spec, split: Split, items_UK: NDArray[np.int64], **outcome: Any)
         metrics |= result.metrics
         ci95 |= result.ci95
         each |= {f"{name}@{k}": values for name, values in result.per_user.items()}
-    run = Run(
-        spec=spec, metrics=_rounded(metrics), ci95={k: _pair(v) for k, v in ci95.items()}, about=about(), **outcome
-    )
+    where = about() | ({"peer_versions": peer_versions} if peer_versions else {})
+    run = Run(spec=spec, metrics=_rounded(metrics), ci95={k: _pair(v) for k, v in ci95.items()}, about=where, **outcome)
     columns = {name: pl.Series(each[name], dtype=pl.Float32) for name in PER_USER_METRICS}
     spec.path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(spec.path.with_suffix(".parquet")) as temporary:

@@ -40,7 +40,9 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
     code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
     if code == STOPPED:
         raise KeyboardInterrupt
-    return failed(spec, f"the process ended with {code}") if code else load(spec) or failed(spec, "it left no result")
+    if code:
+        return failed(spec, f"the process ended with {code}{', killed, as for want of memory' if code == -9 else ''}")
+    return load(spec) or failed(spec, "it left no result")
 
 
 def how_to_run(parser: ArgumentParser) -> None:
@@ -100,7 +102,6 @@ def run(spec: Spec, device: str = "cpu") -> Run | None:
         )
     if not recommender.completed:
         return None
-    peak = peak_gib()
     history = split.train_and_valid if spec.on == "test" else split.train
     everybody = np.arange(history.n_users)
     items_UK, _ = rank(recommender.scorer(history), everybody, history, max(KS))
@@ -114,8 +115,9 @@ def run(spec: Spec, device: str = "cpu") -> Run | None:
         items_UK,
         valid={name: round(value, 6) for name, value in best.metrics.items()},
         epochs=best.epoch,
+        epochs_reached=len(selected),
         fit_seconds=round(sum(log.train_seconds + log.valid_seconds for log in logs), 1),
-        peak_gib=round(peak, 3),
+        peak_gib=round(peak_gib(), 3),
         threads=torch.get_num_threads(),
         device=torch.cuda.get_device_name() if device == "cuda" else device,
         stopped_by="epochs" if len(selected) == recommender.settings.training.epochs else "patience",

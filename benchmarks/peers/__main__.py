@@ -7,13 +7,14 @@ its last lines and does not stop the rest.
 """
 
 import sys
+import traceback
 from argparse import ArgumentParser
 
 from benchmarks.peers import environments
-from benchmarks.peers.comparison import COMPARISONS, NAMES
+from benchmarks.peers.comparison import COMPARISONS, NAMES, final_specs
 from benchmarks.peers.contest import compete
 from benchmarks.peers.systems import SYSTEMS
-from benchmarks.runs import until_stopped
+from benchmarks.runs import failed, until_stopped
 
 
 def main() -> None:
@@ -28,6 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.system or []) - set(NAMES):
         parser.error(f"no system {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    broken: list[str] = []
     chosen = [c for c in COMPARISONS if arguments.data in (None, c[0]) and arguments.protocol in (None, c[1])]
     if not chosen:
         parser.error("there are " + "; ".join(f"{data} {protocol}" for data, protocol, _ in COMPARISONS))
@@ -39,18 +41,36 @@ def main() -> None:
         for data, protocol, refit in chosen:
             print(f"{data}, {protocol}, {'refit' if refit else 'no refit'}", file=sys.stderr)
             for name in arguments.system or NAMES:
-                limit = 60 * arguments.minutes
-                compete(name, data, protocol, refit=refit, limit=limit, retry=arguments.retry)
+                try:
+                    compete(name, data, protocol, refit=refit, limit=60 * arguments.minutes, retry=arguments.retry)
+                except Exception:
+                    traceback.print_exc()
+                    broken.append(f"{name} ({data}, {protocol})")
+    if broken:
+        sys.exit(f"did not finish: {', '.join(broken)}")
 
 
 def build() -> None:
-    """Every peer's environment; of one that fails, the systems are left out."""
+    """Every peer's environment. Of one that fails, the systems without a result are recorded as failed.
+
+    Raises:
+        SystemExit: one failed.
+    """
+    broken = []
     for folder in dict.fromkeys(system.folder for system in SYSTEMS):
         print(f"{folder}: building its environment", file=sys.stderr)
         try:
             environments.build(folder)
         except environments.BuildError as error:
-            print(f"{folder}: failed\n{error}", file=sys.stderr)
+            broken.append(folder)
+            print(error, file=sys.stderr)
+            for name in (system.name for system in SYSTEMS if system.folder == folder):
+                specs = (final_specs(name, data, protocol, refit=refit)[0] for data, protocol, refit in COMPARISONS)
+                for spec in specs:
+                    if not spec.path.exists():
+                        failed(spec, str(error))
+    if broken:
+        sys.exit(f"not built: {', '.join(broken)}; once they are, python -m benchmarks.peers run --retry")
 
 
 if __name__ == "__main__":

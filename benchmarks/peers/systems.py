@@ -1,8 +1,9 @@
 """The peers, and three settings for each: the same small tuning budget for every one that takes more than seconds.
 
 The first is what the library's defaults or the paper say; the others change what its documentation or the literature says
-matters most. Where those give ranges, the values were tried on validation events, never on test events. Settings of a
-length or of a learning rate also decide how many epochs fit into the time limit on a CPU.
+matters most. Item-kNN and EASE, where a try takes seconds, have a grid each. Where a source gives ranges, the values were
+tried on validation events, never on test events. Settings of a length or of a learning rate also decide how many epochs fit
+into the time limit on a CPU.
 """
 
 from dataclasses import dataclass
@@ -70,14 +71,16 @@ _ESASREC_BEAUTY = {"n_factors": 256, "n_blocks": 1, "dropout_rate": 0.2, "sessio
 _ESASREC_MOVIELENS = {"n_factors": 64, "n_blocks": 2, "dropout_rate": 0.1, "session_max_len": 200}
 _GBCE = {"loss": "gBCE", "gbce_t": 0.75}
 
+NEIGHBOURS = (5, 10, 20, 50, 100, 300, 1000)
+
 # RecBole: first its defaults (properties/model/NAME.yaml; length 50, softmax over all items, batch 2,048, Adam at .001),
 # then values of the ranges that the page of each model recommends to search.
 _LOW_DROPOUT = {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2}
 _WINDOW = {"MAX_ITEM_LIST_LENGTH": 5}
 
 SYSTEMS = (
-    # Ours. What matters: item-kNN's exponent and decay (knn_settings.py; all that `magnn evaluate` tries, for a try takes
-    # seconds), EASE's regularisation (Steck 2019: 200 to 1,000).
+    # Ours. What matters: item-kNN's exponent and decay (knn_settings.py; all that `magnn evaluate` tries), EASE's
+    # regularisation (Steck 2019: 200 to 1,000; on small logs less is better).
     System("Popularity", "own", "popularity", ({},)),
     System(
         "Item-kNN with recency",
@@ -85,15 +88,20 @@ SYSTEMS = (
         "item-knn",
         tuple({"exponent": exponent, "decay": decay} for exponent in EXPONENTS for decay in DECAYS),
     ),
-    System("EASE", "own", "ease", _each({}, {"regularisation": 500}, {"regularisation": 200}, {"regularisation": 50})),
-    # implicit: first its defaults. Neighbours and, for BM25, the weight of popularity (B); for ALS factors, regularisation
-    # and the weight of an event (Hu et al. 2008: alpha = 40; Rendle et al. 2021); for BPR the rate and regularisation.
-    System("implicit item-kNN, cosine", "implicit", "cosine", _each({}, {"K": 20}, {"K": 100}, {"K": 300})),
+    System("EASE", "own", "ease", tuple({"regularisation": each} for each in (500, 200, 50, 1000, 20))),
+    # implicit. Neighbours and, for BM25, the weight of popularity (B) and how an item's count saturates (K1), around the
+    # library's 20, .75 and 1.2; for ALS its defaults, then factors, regularisation and the weight of an event (Hu et al.
+    # 2008: alpha = 40; Rendle et al. 2021); for BPR its defaults, then the rate and regularisation.
+    System("implicit item-kNN, cosine", "implicit", "cosine", tuple({"K": each} for each in NEIGHBOURS)),
     System(
         "implicit item-kNN, BM25",
         "implicit",
         "bm25",
-        _each({}, {"K": 20, "K1": 1.2, "B": 0.75}, {"K": 100, "K1": 1.2, "B": 0.3}, {"K": 300, "K1": 100, "B": 0.3}),
+        tuple(
+            {"K": neighbours, "K1": saturation, "B": weight}
+            for saturation, weight in ((1.2, 0.75), (1.2, 0.3), (1.2, 0.1), (100, 0.3))
+            for neighbours in NEIGHBOURS[2:]
+        ),
     ),
     System(
         "implicit ALS",

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import runs
+from benchmarks.peers import __main__ as peers_command
 from benchmarks.peers import contest, contract, environments
 from benchmarks.peers.comparison import final_specs, system_of
 from benchmarks.peers.contract import Ids, Log, Task
@@ -27,7 +28,8 @@ def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
     assert len({system.name for system in SYSTEMS}) == len(SYSTEMS)
     for system in SYSTEMS:
         assert (environments.PEERS / system.folder / "adapter.py").exists()
-        assert len(system.settings) == 3 or system.folder == "own", system.name
+        takes_seconds = system.folder == "own" or "item-kNN" in system.name
+        assert takes_seconds or len(system.settings) == 3, system.name
         for data in runs.LOGS:
             written = [json.dumps(settings, sort_keys=True) for settings in system.on(data)]
             assert len(set(written)) == len(system.settings), (system.name, data)
@@ -56,6 +58,7 @@ def test_requirements_pin_everything_and_name_no_place(folder: str) -> None:
 def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of peers with one that needs nothing."""
     monkeypatch.setattr(environments, "PEERS", tmp_path)
+    monkeypatch.setattr(environments, "SHARED", {"benchmarks.peers.dropout": tmp_path / "dropout.py"})
     (tmp_path / "contract.py").write_text("")
     (tmp_path / "easy").mkdir()
     (tmp_path / "dropout.py").write_text("")
@@ -100,6 +103,11 @@ def test_the_code_of_a_peer_changes_with_each_of_its_files(peers: Path) -> None:
     assert all(code.startswith("easy-") for code in codes)
 
 
+def test_what_stands_for_older_code_is_the_code_that_is_there() -> None:
+    """If this fails, a peer has changed: drop its line of SAME_RESULTS, or put the new hash there if results may stand."""
+    assert set(environments.SAME_RESULTS) <= {environments.hash_of(system.folder) for system in SYSTEMS}
+
+
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.999])
 def test_fast_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
     values = torch.full((100, 1_001), 3.0, requires_grad=True)
@@ -141,7 +149,14 @@ class Contest:
         folder = contest._folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "lists.npy", np.full((split.events.n_users, max(runs.KS)), -1))
-        report = {"best_epoch": 3, "train_seconds": 1.0, "valid_seconds": 1.0, "peak_gib": 1.0, "versions": {}}
+        report = {
+            "epochs": 5,
+            "best_epoch": 3,
+            "train_seconds": 1.0,
+            "valid_seconds": 1.0,
+            "peak_gib": 1.0,
+            "versions": {},
+        }
         report |= {"valid": {"ndcg@10": 0.1 * len(self.trained)}, "stopped_by": self.ends, "own_metrics": {}}
         (folder / "report.json").write_text(json.dumps(report))
         return report
@@ -175,6 +190,7 @@ def test_what_time_ended_is_run_again_only_with_more_of_it(
     judged = system.judged(1)
     assert judged is not None
     assert judged.limit_seconds == max(60, limit)
+    assert (judged.epochs, judged.epochs_reached) == (3, 5)
 
 
 def test_what_fails_with_every_setting_is_recorded_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +239,49 @@ def test_a_result_of_an_older_choice_is_judged_again(tmp_path: Path, monkeypatch
     again = system.judged(3)
     assert again is not None
     assert again.valid == {"ndcg@10": pytest.approx(0.3)}
+
+
+def test_an_environment_that_fails_is_recorded_for_each_of_its_systems_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    (bpr,) = final_specs("implicit BPR", "ml-1m", "paper", refit=True)[:1]
+    kept = runs.store(Run(spec=bpr, metrics={"ndcg@10": 0.1}))
+
+    def build(folder: str) -> Path:
+        if folder == "implicit":
+            raise environments.BuildError("the environment of implicit was not built: pip ended with 1\nno network")
+        return Path("python")
+
+    monkeypatch.setattr(environments, "build", build)
+    with pytest.raises(SystemExit):
+        peers_command.build()
+    assert "rectools: building" in capsys.readouterr().err, "it comes after implicit"
+    assert load(bpr) == kept
+    als = load(final_specs("implicit ALS", "ml-1m", "paper", refit=True)[0])
+    assert als is not None
+    assert als.error is not None
+    assert als.error.endswith("no network")
+    assert load(final_specs("RecBole BPR", "ml-1m", "paper", refit=True)[0]) is None
+
+
+def test_what_breaks_the_runner_does_not_stop_the_other_systems(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = []
+
+    def compete(name: str, *_: Any, **__: Any) -> None:
+        ran.append(name)
+        if name == "EASE":
+            raise OSError("no space left")
+
+    monkeypatch.setattr(peers_command, "compete", compete)
+    monkeypatch.setattr("sys.argv", ["peers", "run", "ml-latest-small", "--system", "EASE", "--system", "implicit ALS"])
+    with pytest.raises(SystemExit) as ended:
+        peers_command.main()
+    assert ran == ["EASE", "implicit ALS"]
+    assert ended.value.code == "did not finish: EASE (ml-latest-small, paper)"
+    assert "OSError: no space left" in capsys.readouterr().err
 
 
 def test_a_system_without_its_environment_is_named(
