@@ -1,6 +1,6 @@
 """Pictures of the results page, drawn from runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,23 +42,32 @@ def plot_sizes(folder: Path, found: dict[tuple[str, int], list[Run]]) -> None:
         axis.errorbar(SIZES, [np.mean(v) for v in values], yerr=spread, fmt=style, capsize=3, label=words)
     # It also gives the picture its scale: without it, noise would fill the axis.
     axis.axhline(published.CDS["MA-GNN"][0], linestyle=":", color="black", label="published, 20 and 20")
-    axis.set(xlabel="number", ylabel="recall@10", xticks=SIZES, title="mean and standard deviation over seeds")
+    axis.set(
+        xlabel="number", ylabel="recall@10", xticks=SIZES, title="mean; bars: standard deviation, of several seeds"
+    )
     axis.margins(y=0.3)
     axis.legend(frameon=False, fontsize=8)
     _save(folder, figure, "sizes")
 
 
-def plot_time(folder: Path, runs: Sequence[Run], name: str) -> None:
-    """Every system by the time its fit takes."""
+def plot_time(folder: Path, runs: Sequence[Run], letters: Mapping[str, str], name: str) -> None:
+    """Every system by the time its fit takes; behind its name, the letter of its machine where there are several."""
     figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     names = []
     for run in runs:
         ours_ = run.spec.system in OURS
         x, y = max(run.fit_seconds, 0.1), run.metrics["ndcg@10"]
         axis.plot(x, y, "*" if ours_ else "o", color="tab:red" if ours_ else "tab:blue", markersize=12 if ours_ else 6)
-        name_of = run.spec.system + (" (1 core)" if run.threads == 1 else "")
+        name_of = f"{run.spec.system} {letters.get(run.about['machine'], '')}".rstrip()
+        name_of += " (1 core)" if run.threads == 1 else ""
         names.append(axis.text(x, y, name_of, fontsize=8))
-    axis.set(xscale="log", xlabel="seconds to fit, 2 CPU cores", ylabel="test ndcg@10", ylim=(0, None), title=name)
+    axis.set(
+        xscale="log",
+        xlabel="seconds to fit, 2 CPU cores" + ("; a letter for each machine" if letters else ""),
+        ylabel="test ndcg@10",
+        ylim=(0, None),
+        title=name,
+    )
     axis.margins(x=0.18)
     # Names that write over nothing. Bounded by steps: by time, the default, no two pictures were the same.
     at = [text.get_position() for text in names]

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import additions, results_page, runs
 from benchmarks.paper.experiments import ablation, main_result, sizes
-from benchmarks.peers.comparison import BEST, COMPARISONS, NAMES, final_specs
+from benchmarks.peers.comparison import BEST, COMPARISONS, NAMES, final_specs, setting_specs
 from benchmarks.runs import KS, PER_USER_METRICS, Run, Spec, failed, store
 from magnn.ranking.metrics import PER_USER
 
@@ -29,6 +29,8 @@ def make_up(
     machine: str = "a machine",
     limit_seconds: float | None = None,
     device: str = "cpu",
+    epochs_reached: int = 0,
+    peer_versions: dict[str, str] | None = None,
 ) -> None:
     """Runs as if they had been made, each user's metrics around `level`."""
     about = {
@@ -37,7 +39,7 @@ def make_up(
         "python": "3.11",
         "versions": {"magnn": "0"},
         "commit": "abc",
-    }
+    } | ({"peer_versions": peer_versions} if peer_versions else {})
     for spec in specs:
         each = np.random.default_rng(spec.seed).uniform(0, 2 * level, USERS)
         names = [f"{name}@{k}" for name in (*PER_USER, "coverage") for k in KS]
@@ -46,6 +48,7 @@ def make_up(
             metrics={name: round(float(each.mean()), 6) for name in names},
             ci95=dict.fromkeys(names, (level * 0.9, level * 1.1)),
             epochs=12,
+            epochs_reached=epochs_reached,
             fit_seconds=345.0,
             limit_seconds=limit_seconds,
             threads=2,
@@ -88,9 +91,11 @@ def test_everything_run_is_in_the_tables(folder: Path) -> None:
     assert main.count("| 12 | 6 min, 2 threads | 0.50 GiB |") == 5  # a row a seed
     parts = section(text, "Ablation")
     assert "| MF + S + H, gated | .0401 |" in parts
-    assert parts.count("p<.01") == 5  # half as good as the full model, all of them
+    assert parts.count("| p<.01 |") == 5  # half as good as the full model, all of them
     assert parts.count("| p=1.00 |") == 4  # and as good as the gated one
-    assert "MF + S against MF: p=1.00." in parts
+    assert "MF + S against MF: +.0000 (over users p=1.00, over seeds p=1.00)" in parts
+    assert "full against MF + S + H, gated: +." in parts
+    assert "ahead of RecTools eSASRec (p<.01)" in main
     assert "| attention heads h |" in section(text, "Heads and memory units")
     for data, protocol, _ in COMPARISONS:
         table = section(text, f"{data}, {protocol}")
@@ -177,4 +182,25 @@ def test_how_far_a_peers_own_count_is_from_ours_is_said(folder: Path) -> None:
     stored["own_metrics"] = {m: stored["metrics"][m] + 0.002 for m in ("recall@10", "ndcg@10")}
     spec.path.write_text(json.dumps(stored))
     text = section(results_page.write_page(folder), f"{data}, {protocol}")
-    assert "(1), find the same recall@10 and ndcg@10 in these lists up to 0.002 (RecBole BPR)" in text
+    of_one = "of 1 (at most 0.002 apart, RecBole BPR)"
+    assert f"agree with the package's: recall@10 {of_one} and ndcg@10 {of_one}." in text
+
+
+def test_how_many_settings_were_tried_and_which_is_judged_is_said(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[1]
+    finals = final_specs("RecBole BPR", data, protocol, refit=refit)
+    make_up(setting_specs("RecBole BPR", data, protocol)[:2], peer_versions={"recbole": "1.2.1"}, machine="one more")
+    make_up(finals[1:2], epochs_reached=20)
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert "| 2 | 12 of 20 | patience |" in text
+    assert "Chosen: RecBole BPR (learning_rate 0.0005)." in text
+    assert "The peers: recbole 1.2.1." in text
+    assert "one more" not in text, "where settings were tried has no part in the table"
+
+
+def test_what_others_published_for_such_a_log_is_below_its_table(folder: Path) -> None:
+    for data, protocol, refit in COMPARISONS[:2]:
+        make_up(final_specs("Popularity", data, protocol, refit=refit)[:1])
+    text = results_page.write_page(folder)
+    assert "| BSARec | .1002 | .0610 | RecBoard, 5 seeds |" in section(text, "amazon-beauty, leave-one-out")
+    assert "Published for" not in section(text, "amazon-cds, paper")

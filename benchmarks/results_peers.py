@@ -1,0 +1,199 @@
+"""The sections of docs/results.md about the peers: every system on one split."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from benchmarks.paper.published import ESASREC, PEERS, RECBOARD
+from benchmarks.peers.comparison import (
+    BEST,
+    MAGNN,
+    NAMES,
+    OURS,
+    SEEDS,
+    final_specs,
+    setting_specs,
+    system_of,
+)
+from benchmarks.results_pictures import plot_time
+from benchmarks.results_tables import (
+    Page,
+    duration,
+    letters_of_machines,
+    mean_sd,
+    number,
+    p_between,
+    p_words,
+    provenance,
+    seeds_in_words,
+    threads_in_words,
+    with_ci,
+)
+from benchmarks.runs import Run
+from benchmarks.significance import TEST
+from magnn.data.split import Protocol
+from magnn.reporting.attributes import holm
+
+COMPARED = ("recall@10", "ndcg@10")
+GIVEN_MORE = (
+    "eSASRec has its authors' setting, not their time: they train it for up to {} epochs, with a patience of 50 "
+    "(configs/paper/loo of their repository)."
+)
+FEW_STEPS = (
+    "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
+    "popularity does (.056 on validation): RecBole GC-SAN, and two of three settings of RecBole GRU4Rec and Caser. Their "
+    "rows tell what these settings do here, not what the models can."
+)
+TIMED = (
+    "A system whose first setting does not end within its time is judged with it, at the best of the epochs it reached."
+)
+NOTES = {  # on a comparison
+    ("amazon-beauty", "leave-one-out"): GIVEN_MORE.format(200),
+    ("ml-1m", "leave-one-out"): GIVEN_MORE.format(100),
+    ("ml-latest-small", "paper"): FEW_STEPS,
+}
+HEAD = (
+    "",
+    *(f"{m}, p" for m in COMPARED),
+    "ndcg_fixed@10",
+    "coverage@10",
+    "settings",
+    "epochs",
+    "ended by",
+    "fit",
+    "peak memory",
+)
+
+
+def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -> None:
+    """The table of a data set and protocol, what there is to say of it, and its picture."""
+    runs = [run for name in NAMES for run in page.finals(name, data, protocol, refit=refit)]
+    finished = sorted((run for run in runs if not run.error), key=lambda run: -run.metrics["ndcg@10"])
+    by_name = {run.spec.system: run for run in finished}
+    reference = by_name.get(BEST) or by_name.get(MAGNN)
+    if all(run is reference for run in runs):  # nothing to compare yet
+        return
+    page.add(f"## {data}, {protocol}, {'refit' if refit else 'no refit'}")
+    p_values = _p_values(finished, reference) if reference else {}
+    letters = letters_of_machines(finished)
+    tried = {
+        run.spec.system: [each for each in page.runs(setting_specs(run.spec.system, data, protocol)) if not each.error]
+        for run in finished
+    }
+    page.table(
+        HEAD,
+        [
+            [
+                f"**{run.spec.system}**" if run.spec.system in OURS else run.spec.system,
+                *(f"{with_ci(run, m)} {p_values.get((run.spec.system, m), '')}".rstrip() for m in COMPARED),
+                number(run.metrics["ndcg_fixed@10"]),
+                number(run.metrics["coverage@10"]),
+                str(max(1, len(tried[run.spec.system]))),
+                f"{run.epochs} of {run.epochs_reached}" if run.epochs_reached else str(run.epochs),
+                _end(run),
+                f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip()
+                + (f", {threads_in_words(run)}" if run.threads == 1 else ""),
+                f"{run.peak_gib:.2f} GiB",
+            ]
+            for run in finished
+        ],
+    )
+    more = [spec for n in range(1, SEEDS) for spec in final_specs(BEST, data, protocol, refit=refit, seed=n)]
+    best = [by_name[BEST], *(run for run in page.runs(more) if not run.error)] if BEST in by_name else []
+    if len(best) > 1:
+        means = ", ".join(f"{metric} {mean_sd(best, metric)}" for metric in COMPARED)
+        slowest = {threads_in_words(run): run for run in sorted(best, key=lambda run: run.fit_seconds)}
+        fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
+        page.add(f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; fits of {fits}.")
+    remarks = (
+        " ".join(
+            (
+                *([f"p: against {reference.spec.system}, {TEST}."] if reference else []),
+                "Settings: as many were tried on the validation events.",
+                *([TIMED] if any(run.stopped_by == "time" for run in finished) else []),
+                "Epochs: up to the best on the validation events, of those trained where that is on record.",
+                "Fit: of the chosen setting, choosing the epoch and, where there is one, the final fit"
+                + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
+            )
+        ),
+        f"Chosen: {', '.join(f'{run.spec.system} ({choice})' for run in finished if (choice := _choice(run)))}.",
+        *(f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`" for run in runs if run.error),
+        *([note] if (note := NOTES.get((data, protocol))) else []),
+    )
+    page.add(*remarks)
+    if missing := [name for name in NAMES if name not in {run.spec.system for run in runs}]:
+        page.add(f"Not run: {', '.join(missing)}.")
+    _cross_check(page, finished)
+    if published := PEERS.get((data, protocol)):
+        page.add("Published for a log of as many users, items and events, ranked and split likewise; not run here:")
+        page.table(
+            ("", "recall@10", "ndcg@10", "by"),
+            [[name, number(recall), number(ndcg), who] for name, (recall, ndcg, who) in published.items()],
+        )
+        page.add(f"{RECBOARD}: github.com/MTandHJ/RecBoard. {ESASREC}: github.com/blondered/transformer_benchmark.")
+    name = f"{data}-{protocol}"
+    command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
+    page.add(
+        f"![ndcg@10 against training time](results/{name}.png)",
+        provenance(command, finished) + _libraries(run for runs in tried.values() for run in runs),
+    )
+    plot_time(page.pictures, finished, letters, name)
+
+
+def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]:
+    """Of each other system and metric, corrected, as the table shows them."""
+    others = [run for run in runs if run is not reference]
+    found: dict[tuple[str, str], str] = {}
+    for metric in COMPARED:
+        adjusted = holm(np.array([p_between([run], [reference], metric) for run in others])).tolist()
+        found |= {(run.spec.system, metric): p_words(p) for run, p in zip(others, adjusted, strict=True)}
+    return found
+
+
+def _choice(run: Run) -> str:
+    """What tells the judged setting from the others that the system has; nothing of a preset as it is."""
+    name = run.spec.system
+    if name in OURS:
+        _, configs = OURS[name]
+        changes = configs[int(run.spec.variant.removeprefix("setting ") or 1) - 1]
+        return ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
+    settings = system_of(name).on(run.spec.data)
+    if len(settings) == 1:
+        return ""
+    differing = [key for key in run.spec.settings if any(each.get(key) != settings[0].get(key) for each in settings)]
+    return ", ".join(f"{key} {run.spec.settings[key]}" for key in differing) or "its first setting"
+
+
+def _libraries(runs: Iterable[Run]) -> str:
+    """What the peers ran with, in their own environments."""
+    own = {
+        ", ".join(f"{package} {number}" for package, number in versions.items())
+        for run in runs
+        if "magnn" not in (versions := run.about.get("peer_versions", {})) and versions
+    }
+    return f" The peers: {'; '.join(sorted(own))}." if own else ""
+
+
+def _cross_check(page: Page, runs: Sequence[Run]) -> None:
+    """How far the peers' own evaluators are from the package's."""
+    apart = {
+        m: {run.spec.system: abs(run.own_metrics[m] - run.metrics[m]) for run in runs if m in run.own_metrics}
+        for m in COMPARED
+    }
+    found = [
+        f"{metric} of {len(systems)} (at most {max(systems.values()):.1g} apart, {max(systems, key=systems.__getitem__)})"
+        for metric, systems in apart.items()
+        if systems
+    ]
+    if found:
+        page.add(
+            f"The peers' own evaluators, where they have one, agree with the package's: {' and '.join(found)}. That of "
+            "implicit ranks anew, the others judge the same lists."
+        )
+
+
+def _end(run: Run) -> str:
+    """What ended the training; of a limit, which."""
+    if run.stopped_by == "time" and run.limit_seconds:
+        return f"time, {duration(run.limit_seconds)}"
+    return run.stopped_by
