@@ -89,7 +89,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
                 number(run.metrics["ndcg_fixed@10"]),
                 number(run.metrics["coverage@10"]),
                 str(max(1, len(tried[run.spec.system]))),
-                f"{run.epochs} of {run.epochs_reached}" if run.epochs_reached else str(run.epochs),
+                f"{run.epochs} of {run.epochs_reached}" if run.epochs_reached > 1 else str(run.epochs),
                 _end(run),
                 f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip()
                 + (f", {threads_in_words(run)}" if run.threads == 1 else ""),
