@@ -22,10 +22,11 @@ final model is trained on train + validation for the epochs that the validation 
 How fair it is. The preset `best` was developed on the validation events of these four logs, and each of its versions was
 run on the test events once it was chosen (docs/experiments.md). The peers have the settings of their libraries or papers
 and a few more; the tables say how many were tried, and which is judged. Everybody's settings and epochs are chosen on the
-validation events, the peers' epochs on 5,000 of the users at most; of `best`, the eleven numbers that mix its network with
-its item graph are learned from them too, also without a refit. RecTools trains with this project's scoring of sampled
-items and dropout, which are faster; RecBole and implicit train as they are (docs/experiments.md, Speed). Where systems are
-compared by p, it is the users that vary: with one seed each, a small difference may be the seed's.
+validation events, the peers' epochs on 5,000 of the users at most; of `best`, the eleven numbers that mix its network
+with its item graph are learned from them too, also without a refit. RecTools trains with this project's faster scoring,
+padding and dropout, RecBole from 2026-11-28 on with its dropout, implicit as it is (docs/experiments.md, Speed). Grids
+are small, and some of the best are at an edge of theirs. Where systems are compared by p, it is the users that vary: with
+one seed each, a small difference may be the seed's.
 """
 
 
@@ -43,7 +44,7 @@ def write_page(pictures: Path = PICTURES) -> str:
     additions_section(page)
     if page.refused:
         page.add("## Refused", "Result files of other data, code or settings than the tables are about; not in them.")
-        page.lines += [f"- {reason}" for reason in page.refused]
+        page.lines += [f"- {reason}" for reason in dict.fromkeys(page.refused)]
     return "\n".join(page.lines).rstrip() + "\n"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from benchmarks.paper.published import ESASREC, PEERS, RECBOARD
+from benchmarks.paper.published import PEERS, SOURCES
 from benchmarks.peers.comparison import (
     BEST,
     MAGNN,
@@ -39,6 +39,7 @@ GIVEN_MORE = (
     "eSASRec has its authors' setting, not their time: they train it for up to {} epochs, with a patience of 50 "
     "(configs/paper/loo of their repository)."
 )
+ESASREC_EPOCHS = {("amazon-beauty", "leave-one-out"): 200, ("ml-1m", "leave-one-out"): 100}
 FEW_STEPS = (
     "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
     "popularity does (.056 on validation): RecBole GC-SAN, and two of three settings of RecBole GRU4Rec and Caser. Their "
@@ -48,8 +49,7 @@ TIMED = (
     "A system whose first setting does not end within its time is judged with it, at the best of the epochs it reached."
 )
 NOTES = {  # on a comparison
-    ("amazon-beauty", "leave-one-out"): GIVEN_MORE.format(200),
-    ("ml-1m", "leave-one-out"): GIVEN_MORE.format(100),
+    ("ml-1m", "leave-one-out"): "eSASRec ran here before its step became twice as fast (docs/experiments.md, Speed).",
     ("ml-latest-small", "paper"): FEW_STEPS,
 }
 HEAD = (
@@ -105,6 +105,8 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
         slowest = {threads_in_words(run): run for run in sorted(best, key=lambda run: run.fit_seconds)}
         fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
         page.add(f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; fits of {fits}.")
+    chosen = [f"{run.spec.system} ({_choice(run)})" for run in finished if len(tried[run.spec.system]) > 1]
+    most, esasrec = ESASREC_EPOCHS.get((data, protocol)), by_name.get("RecTools eSASRec")
     remarks = (
         " ".join(
             (
@@ -116,21 +118,22 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
                 + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
             )
         ),
-        f"Chosen: {', '.join(f'{run.spec.system} ({choice})' for run in finished if (choice := _choice(run)))}.",
+        *([f"Chosen: {', '.join(chosen)}."] if chosen else []),
         *(f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`" for run in runs if run.error),
         *([note] if (note := NOTES.get((data, protocol))) else []),
+        *([GIVEN_MORE.format(most)] if most and esasrec and esasrec.stopped_by == "time" else []),
     )
     page.add(*remarks)
     if missing := [name for name in NAMES if name not in {run.spec.system for run in runs}]:
         page.add(f"Not run: {', '.join(missing)}.")
     _cross_check(page, finished)
     if published := PEERS.get((data, protocol)):
-        page.add("Published for a log of as many users, items and events, ranked and split likewise; not run here:")
+        page.add("What others published for a log of as many users, items and events, ranked and split likewise:")
         page.table(
             ("", "recall@10", "ndcg@10", "by"),
             [[name, number(recall), number(ndcg), who] for name, (recall, ndcg, who) in published.items()],
         )
-        page.add(f"{RECBOARD}: github.com/MTandHJ/RecBoard. {ESASREC}: github.com/blondered/transformer_benchmark.")
+        page.add(" ".join(f"{who}: {SOURCES[who]}." for who in dict.fromkeys(who for *_, who in published.values())))
     name = f"{data}-{protocol}"
     command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
     page.add(
@@ -151,15 +154,14 @@ def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]
 
 
 def _choice(run: Run) -> str:
-    """What tells the judged setting from the others that the system has; nothing of a preset as it is."""
+    """What tells the judged setting from the others that the system has."""
     name = run.spec.system
     if name in OURS:
         _, configs = OURS[name]
         changes = configs[int(run.spec.variant.removeprefix("setting ") or 1) - 1]
-        return ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
+        words = ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
+        return words or "the preset"
     settings = system_of(name).on(run.spec.data)
-    if len(settings) == 1:
-        return ""
     differing = [key for key in run.spec.settings if any(each.get(key) != settings[0].get(key) for each in settings)]
     return ", ".join(f"{key} {run.spec.settings[key]}" for key in differing) or "its first setting"
 
@@ -181,13 +183,13 @@ def _cross_check(page: Page, runs: Sequence[Run]) -> None:
         for m in COMPARED
     }
     found = [
-        f"{metric} of {len(systems)} (at most {max(systems.values()):.1g} apart, {max(systems, key=systems.__getitem__)})"
+        f"in {metric}, of {len(systems)}, at most {max(systems.values()):.1g} ({max(systems, key=systems.__getitem__)})"
         for metric, systems in apart.items()
         if systems
     ]
     if found:
         page.add(
-            f"The peers' own evaluators, where they have one, agree with the package's: {' and '.join(found)}. That of "
+            f"How far the peers' own evaluators, where they have one, are from the package's: {'; '.join(found)}. That of "
             "implicit ranks anew, the others judge the same lists."
         )
 

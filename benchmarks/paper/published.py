@@ -24,8 +24,11 @@ CDS_ABLATION = {
     "full": (0.0442, 0.0214),
 }
 
-RECBOARD = "RecBoard, 5 seeds"  # github.com/MTandHJ/RecBoard, benchmark/Amazon2014Beauty_550_LOU, April to July 2026
-ESASREC = "eSASRec's authors"  # github.com/blondered/transformer_benchmark, 2025
+RECBOARD, ESASREC = "RecBoard, 5 seeds", "eSASRec's authors"
+SOURCES = {
+    RECBOARD: "github.com/MTandHJ/RecBoard, benchmark/Amazon2014Beauty_550_LOU, April to July 2026",
+    ESASREC: "github.com/blondered/transformer_benchmark, 2025",
+}
 # Data, protocol -> system -> recall@10, ndcg@10, who ran it. On the whole catalogue without what was seen, for logs of as
 # many users, items and events as here. RecBoard's are of some of its models that learn from events alone, BSARec its best;
 # means over seeds, each at its best epoch by validation ndcg@10, without a refit.

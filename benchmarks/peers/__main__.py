@@ -43,8 +43,11 @@ def main() -> None:
             for name in arguments.system or NAMES:
                 try:
                     compete(name, data, protocol, refit=refit, limit=60 * arguments.minutes, retry=arguments.retry)
-                except Exception:
-                    traceback.print_exc()
+                except (Exception, SystemExit) as error:
+                    print(
+                        f"  {name}: {error}" if isinstance(error, SystemExit) else traceback.format_exc(),
+                        file=sys.stderr,
+                    )
                     broken.append(f"{name} ({data}, {protocol})")
     if broken:
         sys.exit(f"did not finish: {', '.join(broken)}")

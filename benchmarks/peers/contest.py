@@ -44,12 +44,13 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
         tried = _try_settings(name, data, protocol, limit, retry=retry)
         chosen = best_of(tried)
         finals = final_specs(name, data, protocol, refit=refit)
-        final = stored(finals[chosen or 0], retry=retry)
+        # What failed before may not now: its environment may have been missing.
+        final = stored(finals[chosen or 0], retry=retry or chosen is not None)
         if chosen is None:
             final = final or failed(finals[0], tried[0].error or "")
         elif name in OURS:
             final = final or run_in_process(finals[chosen])
-        elif final is None or not (final.error or final.valid == tried[chosen].valid):
+        elif final is None or final.valid != tried[chosen].valid:
             # There is none yet, or one of an older choice.
             final = _judge_on_test(finals[chosen], tried[chosen], limit)
         _say(name, "test", final)
@@ -86,14 +87,14 @@ def _try_setting(spec: Spec, limit: float, before: Run | None = None) -> Run:
     Args:
         spec: of the run on the validation events.
         limit: seconds of training.
-        before: what a smaller limit ended; it stays if the longer training fails.
+        before: the run of before, if there is one; it stays if this training fails.
     """
     report = _train(spec, read_split(spec.data, spec.protocol), limit=limit, epochs=None)
     if isinstance(report, str):
         if before is None:
             return failed(spec, report)
         last = report.splitlines()[-1]
-        print(f"  {spec.system}: more time ended in {last!r}; the shorter run stays", file=sys.stderr)
+        print(f"  {spec.system}: run again, it ended in {last!r}; the run of before stays", file=sys.stderr)
         return before
     return store(
         Run(
@@ -125,9 +126,9 @@ def _judge_on_test(spec: Spec, chosen: Run, limit: float) -> Run:
     """Train on train + valid, if the comparison refits, and judge the lists."""
     split = read_split(spec.data, spec.protocol)
     if not (spec.refit or _has_lists(chosen)):
-        chosen = _try_setting(chosen.spec, limit)
-        if chosen.error:
-            return failed(spec, chosen.error)
+        chosen = _try_setting(chosen.spec, max(limit, chosen.limit_seconds or 0), chosen)
+        if not _has_lists(chosen):
+            return failed(spec, "its lists are gone, and the training that would make them again failed")
     folder, seconds, peak = _folder(chosen.spec), chosen.fit_seconds, chosen.peak_gib
     if spec.refit:
         folder = _folder(spec)

@@ -20,7 +20,8 @@ SHARED = {
     "magnn.ranking.baselines": Path(baselines.__file__),
 }
 # Code -> that of stored results which it would find again, up to rounding and random numbers: only speed or words changed.
-# The stored ones then stand, and new ones are called the same; `about` of a run has its commit.
+# The stored ones then stand, and new ones are called the same; `about` of a run has its commit. Where time ended a
+# training, they are of the epochs it reached, as they are on a slower machine; more --minutes run it again.
 SAME_RESULTS = {
     "own-168b497722ee": "own-89d7128979e7",  # the hash has taken in baselines.py, which is as it was
     "recbole-026e9f6dfab4": "recbole-b37612c0f99d",  # faster dropout

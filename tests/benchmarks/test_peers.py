@@ -14,7 +14,7 @@ import torch
 from benchmarks import runs
 from benchmarks.peers import __main__ as peers_command
 from benchmarks.peers import contest, contract, environments
-from benchmarks.peers.comparison import final_specs, system_of
+from benchmarks.peers.comparison import final_specs, setting_specs, system_of
 from benchmarks.peers.contract import Ids, Log, Task
 from benchmarks.peers.dropout import dropout
 from benchmarks.peers.systems import SYSTEMS
@@ -63,6 +63,7 @@ def peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "easy").mkdir()
     (tmp_path / "dropout.py").write_text("")
     (tmp_path / "easy" / "adapter.py").write_text("from benchmarks.peers.dropout import use_fast_dropout\nprint()\n")
+    (tmp_path / "easy" / "faster.py").write_text("")
     (tmp_path / "easy" / "requirements.txt").write_text("# nothing\n")
     return tmp_path
 
@@ -96,10 +97,10 @@ def test_a_peer_without_requirements_runs_here(peers: Path) -> None:
 
 def test_the_code_of_a_peer_changes_with_each_of_its_files(peers: Path) -> None:
     codes = [environments.code_of("easy")]
-    for file in ("contract.py", "dropout.py", "easy/adapter.py", "easy/requirements.txt"):
+    for file in ("contract.py", "dropout.py", "easy/adapter.py", "easy/faster.py", "easy/requirements.txt"):
         (peers / file).write_text("# other\n" + (peers / file).read_text())
         codes.append(environments.code_of("easy"))
-    assert len(set(codes)) == 5
+    assert len(set(codes)) == 6
     assert all(code.startswith("easy-") for code in codes)
 
 
@@ -203,6 +204,38 @@ def test_what_fails_with_every_setting_is_recorded_as_failed(tmp_path: Path, mon
     assert judged.error == "Traceback\nMemoryError: no more"
 
 
+def test_what_failed_for_want_of_an_environment_is_run_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "time")
+    runs.failed(final_specs("RecBole HGN", "amazon-beauty", "leave-one-out", refit=False)[0], "no network")
+    system.run()
+    judged = system.judged(1)
+    assert judged is not None
+    assert judged.error is None
+
+
+def test_lists_that_cannot_be_made_again_leave_the_choice_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "time")
+    system.run(limit=60)
+    judged = system.judged(1)
+    assert judged is not None
+    judged.spec.path.unlink()
+    shutil.rmtree(system.scratch)
+    system.ends = "crash"
+    system.run(limit=30)
+    assert system.trained[-1] == ("setting 1", 60), "with as much time as it had"
+    again = system.judged(1)
+    assert again is not None
+    assert again.error == "its lists are gone, and the training that would make them again failed"
+    (spec, *_) = setting_specs("RecBole HGN", "amazon-beauty", "leave-one-out")
+    setting = load(spec)
+    assert setting is not None
+    assert setting.error is None
+
+
 def test_a_longer_training_that_fails_leaves_the_shorter_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,7 +246,7 @@ def test_a_longer_training_that_fails_leaves_the_shorter_one(
     system.run(limit=90)
     assert len(system.trained) == 2
     assert system.judged(1) == before
-    assert "more time ended in 'MemoryError: no more'; the shorter run stays" in capsys.readouterr().err
+    assert "run again, it ended in 'MemoryError: no more'; the run of before stays" in capsys.readouterr().err
 
 
 def test_lists_of_another_training_are_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

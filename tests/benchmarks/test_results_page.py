@@ -182,8 +182,8 @@ def test_how_far_a_peers_own_count_is_from_ours_is_said(folder: Path) -> None:
     stored["own_metrics"] = {m: stored["metrics"][m] + 0.002 for m in ("recall@10", "ndcg@10")}
     spec.path.write_text(json.dumps(stored))
     text = section(results_page.write_page(folder), f"{data}, {protocol}")
-    of_one = "of 1 (at most 0.002 apart, RecBole BPR)"
-    assert f"agree with the package's: recall@10 {of_one} and ndcg@10 {of_one}." in text
+    of_one = "of 1, at most 0.002 (RecBole BPR)"
+    assert f"are from the package's: in recall@10, {of_one}; in ndcg@10, {of_one}." in text
 
 
 def test_how_many_settings_were_tried_and_which_is_judged_is_said(folder: Path) -> None:
