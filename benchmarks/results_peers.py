@@ -110,7 +110,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
         fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
         page.add(f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; fits of {fits}.")
     chosen = [f"{run.spec.system} ({_choice(run)})" for run in finished if len(tried[run.spec.system]) > 1]
-    remarks = (
+    page.add(
         " ".join(
             (
                 *([f"p: against {reference.spec.system}, {TEST}."] if reference else []),
@@ -125,7 +125,6 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
         *(f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`" for run in runs if run.error),
         *([note] if (note := NOTES.get((data, protocol))) else []),
     )
-    page.add(*remarks)
     if missing := [name for name in NAMES if name not in {run.spec.system for run in runs}]:
         page.add(f"Not run: {', '.join(missing)}.")
     _cross_check(page, finished)

@@ -73,7 +73,7 @@ def build() -> None:
                     if not spec.path.exists():
                         failed(spec, str(error))
     if broken:
-        sys.exit(f"not built: {', '.join(broken)}; once they are, python -m benchmarks.peers run --retry")
+        sys.exit(f"not built: {', '.join(broken)}; once they are, python -m benchmarks.peers run")
 
 
 if __name__ == "__main__":

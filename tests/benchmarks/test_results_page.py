@@ -203,4 +203,5 @@ def test_what_others_published_for_such_a_log_is_below_its_table(folder: Path) -
         make_up(final_specs("Popularity", data, protocol, refit=refit)[:1])
     text = results_page.write_page(folder)
     assert "| BSARec | .1002 | .0610 | RecBoard, 5 seeds |" in section(text, "amazon-beauty, leave-one-out")
-    assert "Published for" not in section(text, "amazon-cds, paper")
+    assert "What others published for" in section(text, "amazon-beauty, leave-one-out")
+    assert "What others published for" not in section(text, "amazon-cds, paper")
