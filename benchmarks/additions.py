@@ -70,8 +70,7 @@ def specs(data: str) -> dict[str, Spec]:
 def additions_section(page: Page) -> None:
     """A table for each log of which the preset and anything else are there."""
     for data, protocol in PROTOCOLS.items():
-        found = {variant: runs[0] for variant, spec in specs(data).items() if (runs := page.runs([spec]))}
-        finished = {variant: run for variant, run in found.items() if not run.error}
+        finished = {variant: runs[0] for variant, spec in specs(data).items() if (runs := page.runs([spec]))}
         if WHOLE not in finished or len(finished) == 1:
             continue
         page.add(

@@ -3,32 +3,21 @@
 Usage: python -m benchmarks.knn_settings
 """
 
-import sys
-
-import magnn
-from benchmarks.measure import DATA
-from magnn.data.split import Protocol
+from benchmarks.peers.comparison import COMPARISONS
+from benchmarks.runs import read_split, until_stopped
 from magnn.ranking.baselines import KnnSettings, item_knn
 from magnn.ranking.evaluate import evaluate_scorer
 
-LOGS: tuple[tuple[str, Protocol, float | None], ...] = (
-    ("ml-latest-small/ratings.csv", "paper", 4),
-    ("ml-1m/events.parquet", "leave-one-out", None),
-    ("amazon-beauty/events.parquet", "leave-one-out", None),
-    ("amazon-cds/events.parquet", "paper", None),
-)
 EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65)  # a step beyond the smallest that is tried in use
 DECAYS = (0.1, 0.2, 0.3, 0.5)
 
 
 def main() -> None:
     """Print a table for each log, counted on train alone."""
-    if not DATA.is_dir():
-        sys.exit(f"{DATA}: no such folder")
-    for name, protocol, min_rating in LOGS:
-        split = magnn.split(magnn.read_events(DATA / name, min_rating=min_rating), protocol)
+    for data, protocol, _ in COMPARISONS:
+        split = read_split(data, protocol)
         train, valid = split.train, split.valid
-        print(f"{name}, {protocol}\nexponent" + "".join(f"{f'decay {decay}':>11}" for decay in DECAYS))
+        print(f"{data}, {protocol}\nexponent" + "".join(f"{f'decay {decay}':>11}" for decay in DECAYS))
         for exponent in EXPONENTS:
             cells = []
             for decay in DECAYS:
@@ -38,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_stopped(main)

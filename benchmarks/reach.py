@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.comparison import NAMES
 from benchmarks.results_tables import Page, number
-from benchmarks.runs import read_split, users_of
+from benchmarks.runs import read_split, until_stopped, users_of
 from magnn.data.graph import co_occurrence, user_item
 from magnn.data.split import Split
 from magnn.ranking.evaluate import users_to_judge
@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    until_stopped(main)

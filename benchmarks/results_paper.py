@@ -46,8 +46,7 @@ OPEN = (
 
 def main_result_section(page: Page) -> None:
     """The paper's table 2, and ours by seed."""
-    runs = page.runs(main_result(CDS))
-    finished = [run for run in runs if not run.error]
+    finished = page.runs(main_result(CDS))
     page.add("## The paper's main result: Amazon CDs", "Protocol `paper`, refit; 17,052 users, 35,118 items.")
     rows = [[f"{name}, published", number(r), "", number(n)] for name, (r, n) in published.CDS.items()]
     if finished:
@@ -110,15 +109,11 @@ def _beside_the_others(page: Page, runs: Sequence[Run]) -> None:
 
 def ablation_section(page: Page) -> None:
     """The paper's six rows."""
-    full = [run for run in page.runs(ours(CDS, PAPER, seed=seed) for seed in range(FEWER_SEEDS)) if not run.error]
+    full = page.runs(ours(CDS, PAPER, seed=seed) for seed in range(FEWER_SEEDS))
     groups = {
-        variant: [
-            run
-            for run in page.runs(
-                ours(CDS, PAPER, variant=variant, config={"model": parts}, seed=seed) for seed in range(FEWER_SEEDS)
-            )
-            if not run.error
-        ]
+        variant: page.runs(
+            ours(CDS, PAPER, variant=variant, config={"model": parts}, seed=seed) for seed in range(FEWER_SEEDS)
+        )
         for variant, parts in ABLATION.items()
     } | {"full": full}
     if not full or not all(groups.values()):
@@ -185,9 +180,7 @@ def _against(reference: str, groups: Mapping[str, Sequence[Run]]) -> dict[str, s
 def sizes_section(page: Page) -> None:
     """Heads and memory units."""
     found = {
-        (setting, size): [
-            run for run in page.runs(size_run(CDS, setting, size, seed) for seed in range(FEWER_SEEDS)) if not run.error
-        ]
+        (setting, size): page.runs(size_run(CDS, setting, size, seed) for seed in range(FEWER_SEEDS))
         for setting in ("heads", "memory_units")
         for size in SIZES
     }
@@ -213,7 +206,7 @@ def sizes_section(page: Page) -> None:
 
 def tuning_section(page: Page) -> None:
     """What the settings that the paper leaves open are worth."""
-    runs = sorted((run for run in page.runs(tuning(CDS)) if not run.error), key=lambda run: -run.metrics["ndcg@10"])
+    runs = sorted(page.runs(tuning(CDS)), key=lambda run: -run.metrics["ndcg@10"])
     if not runs:
         page.add(
             "## What mattered: Amazon CDs, validation events",

@@ -39,7 +39,7 @@ class Page:
             except StaleRunError as stale:
                 self.refused.append(str(stale))
             else:
-                if run is not None:
+                if run is not None and not run.error:
                     found.append(run)
         return found
 

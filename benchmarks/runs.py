@@ -22,6 +22,7 @@ import magnn
 from benchmarks.measure import DATA, RESULTS, ROOT, about
 from magnn.data.download import file_sha256
 from magnn.data.split import Protocol, Split
+from magnn.errors import InputError
 from magnn.ranking.evaluate import evaluate_lists
 from magnn.settings import Settings, make_settings
 from magnn.storage import atomic_file
@@ -153,19 +154,32 @@ class StaleRunError(Exception):
     """A result file is not of the run that was asked for."""
 
 
-@cache
-def read_split(data: str, protocol: Protocol) -> Split:
-    """The split that every system gets."""
+def log_path(data: str) -> Path:
+    """Where a log is.
+
+    Raises:
+        InputError: it is not there, or not the one that the results are of.
+    """
     log = LOGS[data]
     path = DATA / log.file
     if not path.exists():
-        raise SystemExit(f"{path}: no such file; MAGNN_BENCH_DATA names the folder of {log.file} (see CONTRIBUTING.md)")
+        raise InputError(f"{path}: no such file; MAGNN_BENCH_DATA names the folder of {log.file} (see CONTRIBUTING.md)")
     if file_sha256(path) != log.sha256:
-        raise SystemExit(
+        raise InputError(
             f"{path}: not the file that the results are of (SHA-256 {file_sha256(path)}); with other events, change "
             f"LOGS in benchmarks/runs.py and run all again"
         )
-    return magnn.split(magnn.read_events(path, min_rating=log.min_rating), protocol)
+    return path
+
+
+@cache
+def read_split(data: str, protocol: Protocol) -> Split:
+    """The split that every system gets.
+
+    Raises:
+        InputError: see `log_path`.
+    """
+    return magnn.split(magnn.read_events(log_path(data), min_rating=LOGS[data].min_rating), protocol)
 
 
 def ours(
@@ -327,9 +341,11 @@ def _slug(words: str) -> str:
 
 
 def until_stopped(main: Callable[[], None]) -> None:
-    """Run a command that goes on where it stopped; after Ctrl-C it says so."""
+    """Run a command that goes on where it stopped; after Ctrl-C it says so, and of an input error one line."""
     try:
         main()
+    except InputError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -14,9 +14,8 @@ import torch
 
 import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
-from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, read_split
+from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, log_path, read_split
 from magnn.cli.console import training_bar
-from magnn.errors import InputError
 from magnn.fitting import check_device
 from magnn.ranking.rank import rank
 
@@ -33,7 +32,9 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
 
     Raises:
         KeyboardInterrupt: it was stopped; another call goes on from there.
+        InputError: its log is not there; nothing is recorded.
     """
+    log_path(spec.data)
     command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json(), device]
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     stderr = subprocess.DEVNULL if quiet else None
@@ -64,12 +65,9 @@ def run_missing(specs: Sequence[Spec], how: Namespace) -> None:
     """Run what is not finished, in this order, as `how_to_run` was answered; a line for each.
 
     Raises:
-        SystemExit: there is no such device here; nothing is run, and nothing recorded as failed.
+        InputError: there is no such device or log here; nothing is run, and nothing recorded as failed.
     """
-    try:
-        check_device(how.device)
-    except InputError as error:
-        sys.exit(str(error))
+    check_device(how.device)
     missing = [spec for spec in specs if not is_finished(spec, retry=how.retry)]
     print(f"{len(specs)} runs, {len(specs) - len(missing)} of them finished before", file=sys.stderr)
     threads = max(1, (os.cpu_count() or 1) // how.jobs)

@@ -15,6 +15,7 @@ from benchmarks.peers.comparison import COMPARISONS, NAMES, final_specs
 from benchmarks.peers.contest import compete
 from benchmarks.peers.systems import SYSTEMS
 from benchmarks.runs import failed, until_stopped
+from magnn.errors import InputError
 
 
 def main() -> None:
@@ -43,11 +44,9 @@ def main() -> None:
             for name in arguments.system or NAMES:
                 try:
                     compete(name, data, protocol, refit=refit, limit=60 * arguments.minutes, retry=arguments.retry)
-                except (Exception, SystemExit) as error:
-                    print(
-                        f"  {name}: {error}" if isinstance(error, SystemExit) else traceback.format_exc(),
-                        file=sys.stderr,
-                    )
+                except Exception as error:
+                    said = f"  {name}: {error}" if isinstance(error, InputError) else traceback.format_exc()
+                    print(said, file=sys.stderr)
                     broken.append(f"{name} ({data}, {protocol})")
     if broken:
         sys.exit(f"did not finish: {', '.join(broken)}")

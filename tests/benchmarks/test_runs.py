@@ -14,8 +14,23 @@ import magnn
 from benchmarks import runs
 from benchmarks.measure import ROOT
 from benchmarks.paper.process import run_missing
-from benchmarks.runs import KS, Run, Spec, StaleRunError, describe, failed, is_finished, judge, load, ours, users_of
+from benchmarks.runs import (
+    KS,
+    Run,
+    Spec,
+    StaleRunError,
+    describe,
+    failed,
+    is_finished,
+    judge,
+    load,
+    log_path,
+    ours,
+    until_stopped,
+    users_of,
+)
 from magnn.data.split import Split
+from magnn.errors import InputError
 from magnn.ranking.rank import rank
 
 
@@ -108,9 +123,30 @@ def test_no_run_is_started_or_recorded_without_its_gpu(
     spec: Spec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(SystemExit, match="this PyTorch finds no GPU"):
+    with pytest.raises(InputError, match="this PyTorch finds no GPU"):
         run_missing([spec], Namespace(jobs=1, device="cuda", retry=False))
     assert load(spec) is None
+
+
+def test_no_run_is_started_or_recorded_without_its_log(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "DATA", tmp_path)
+
+    def command() -> None:
+        run_missing([spec], Namespace(jobs=1, device="cpu", retry=False))
+
+    with pytest.raises(SystemExit, match=r"ml-1m/events\.parquet: no such file; MAGNN_BENCH_DATA names the folder"):
+        until_stopped(command)
+    assert load(spec) is None
+
+
+def test_another_log_of_that_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "DATA", tmp_path)
+    (tmp_path / "ml-1m").mkdir()
+    (tmp_path / "ml-1m/events.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"not the file that the results are of \(SHA-256 "):
+        log_path("ml-1m")
 
 
 def test_a_broken_file_is_refused(spec: Spec) -> None:
