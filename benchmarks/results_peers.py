@@ -80,10 +80,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
     page.add(f"## {data}, {protocol}, {'refit' if refit else 'no refit'}")
     p_values = _p_values(finished, reference) if reference else {}
     letters = letters_of_machines(finished)
-    tried = {
-        run.spec.system: [each for each in page.runs(setting_specs(run.spec.system, data, protocol)) if not each.error]
-        for run in finished
-    }
+    tried = {run.spec.system: page.runs(setting_specs(run.spec.system, data, protocol)) for run in finished}
     page.table(
         HEAD,
         [
@@ -102,13 +99,8 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
             for run in finished
         ],
     )
-    more = [spec for n in range(1, SEEDS) for spec in final_specs(BEST, data, protocol, refit=refit, seed=n)]
-    best = [by_name[BEST], *(run for run in page.runs(more) if not run.error)] if BEST in by_name else []
-    if len(best) > 1:
-        means = ", ".join(f"{metric} {mean_sd(best, metric)}" for metric in COMPARED)
-        slowest = {threads_in_words(run): run for run in sorted(best, key=lambda run: run.fit_seconds)}
-        fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
-        page.add(f"{BEST} over {seeds_in_words(best)}, mean and standard deviation: {means}; fits of {fits}.")
+    if BEST in by_name:
+        _best_over_seeds(page, by_name[BEST])
     chosen = [f"{run.spec.system} ({_choice(run)})" for run in finished if len(tried[run.spec.system]) > 1]
     page.add(
         " ".join(
@@ -128,13 +120,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
     if missing := [name for name in NAMES if name not in {run.spec.system for run in runs}]:
         page.add(f"Not run: {', '.join(missing)}.")
     _cross_check(page, finished)
-    if published := PEERS.get((data, protocol)):
-        page.add("What others published for a log of as many users, items and events, ranked and split likewise:")
-        page.table(
-            ("", "recall@10", "ndcg@10", "by"),
-            [[name, number(recall), number(ndcg), who] for name, (recall, ndcg, who) in published.items()],
-        )
-        page.add(" ".join(f"{who}: {SOURCES[who]}." for who in dict.fromkeys(who for *_, who in published.values())))
+    _published(page, data, protocol)
     name = f"{data}-{protocol}"
     command = f"python -m benchmarks.peers run {data} --protocol {protocol}"
     page.add(
@@ -142,6 +128,35 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
         provenance(command, finished) + _libraries(run for runs in tried.values() for run in runs),
     )
     plot_time(page.pictures, finished, letters, name)
+
+
+def _best_over_seeds(page: Page, first: Run) -> None:
+    """Its mean, where there are more seeds than the first."""
+    specs = (
+        spec
+        for seed in range(1, SEEDS)
+        for spec in final_specs(BEST, first.spec.data, first.spec.protocol, refit=first.spec.refit, seed=seed)
+    )
+    runs = [first, *page.runs(specs)]
+    if len(runs) == 1:
+        return
+    means = ", ".join(f"{metric} {mean_sd(runs, metric)}" for metric in COMPARED)
+    slowest = {threads_in_words(run): run for run in sorted(runs, key=lambda run: run.fit_seconds)}
+    fits = " and ".join(f"{duration(run.fit_seconds)} at most on {threads}" for threads, run in slowest.items())
+    page.add(f"{BEST} over {seeds_in_words(runs)}, mean and standard deviation: {means}; fits of {fits}.")
+
+
+def _published(page: Page, data: str, protocol: Protocol) -> None:
+    """What others say of such a log, and where."""
+    published = PEERS.get((data, protocol))
+    if not published:
+        return
+    page.add("What others published for a log of as many users, items and events, ranked and split likewise:")
+    page.table(
+        ("", "recall@10", "ndcg@10", "by"),
+        [[name, number(recall), number(ndcg), who] for name, (recall, ndcg, who) in published.items()],
+    )
+    page.add(" ".join(f"{who}: {SOURCES[who]}." for who in dict.fromkeys(who for *_, who in published.values())))
 
 
 def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]:
