@@ -49,7 +49,8 @@ FEW_STEPS = (
     "rows tell what these settings do here, not what the models can."
 )
 TIMED = (
-    "A system whose first setting does not end within its time is judged with it, at the best of the epochs it reached."
+    "A system is judged at the best of the epochs that it reached in its time; where its first setting does not end within "
+    "it, the others need not be tried."
 )
 NOTES = {  # on a comparison
     ("amazon-beauty", "leave-one-out"): LEVELLED_OFF,

@@ -26,6 +26,9 @@ def main() -> None:
     parser.add_argument("--protocol", help="one protocol; all if none is named")
     parser.add_argument("--system", action="append", metavar="NAME", help="one system (may be repeated); all if none")
     parser.add_argument("--minutes", type=float, default=60, help="limit of one training, a setting (%(default)s)")
+    parser.add_argument(
+        "--all-settings", action="store_true", help="try a system's other settings even if time ends its first"
+    )
     parser.add_argument("--retry", action="store_true", help="run again what failed")
     arguments = parser.parse_args()
     if unknown := set(arguments.system or []) - set(NAMES):
@@ -43,7 +46,15 @@ def main() -> None:
             print(f"{data}, {protocol}, {'refit' if refit else 'no refit'}", file=sys.stderr)
             for name in arguments.system or NAMES:
                 try:
-                    compete(name, data, protocol, refit=refit, limit=60 * arguments.minutes, retry=arguments.retry)
+                    compete(
+                        name,
+                        data,
+                        protocol,
+                        refit=refit,
+                        limit=60 * arguments.minutes,
+                        retry=arguments.retry,
+                        all_settings=arguments.all_settings,
+                    )
                 except Exception as error:
                     said = f"  {name}: {error}" if isinstance(error, InputError) else traceback.format_exc()
                     print(said, file=sys.stderr)

@@ -23,17 +23,20 @@ THREADS = os.cpu_count() or 1
 GRACE = 1800.0  # seconds at least beyond the limit of training: for reading, validating and ranking
 
 
-def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool) -> None:
+def compete(
+    name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool, all_settings: bool = False
+) -> None:
     """Run what is missing, and say on standard error how it went.
 
-    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached. A training
-    that ended within a smaller limit than this one is run again.
+    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached, unless
+    all settings are asked for. A training that ended within a smaller limit than this one is run again.
 
     Args:
         name: of the system.
         data, protocol, refit: the comparison.
         limit: seconds of one training on the validation events; our own end by patience or epochs.
         retry: run again what failed.
+        all_settings: try the others even if time ends the first.
     """
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
@@ -41,7 +44,7 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
             _say(name, f"seed {seed}", stored(spec, retry=retry) or run_in_process(spec))
         return
     try:
-        tried = _try_settings(name, data, protocol, limit, retry=retry)
+        tried = _try_settings(name, data, protocol, limit, retry=retry, all_settings=all_settings)
         chosen = best_of(tried)
         finals = final_specs(name, data, protocol, refit=refit)
         # What failed before may not now: its environment may have been missing.
@@ -58,17 +61,19 @@ def compete(name: str, data: str, protocol: Protocol, *, refit: bool, limit: flo
         print(f"  {name}: {error}", file=sys.stderr)
 
 
-def _try_settings(name: str, data: str, protocol: Protocol, limit: float, *, retry: bool) -> list[Run]:
-    """Runs on the validation events, of all settings or of the first alone."""
+def _try_settings(
+    name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, all_settings: bool
+) -> list[Run]:
+    """Runs on the validation events: of all settings or, where time ended the first, up to what is there."""
     tried: list[Run] = []
     for spec in setting_specs(name, data, protocol):
         run = stored(spec, retry=retry)
+        if run is None and tried and tried[0].stopped_by == "time" and not all_settings:
+            break
         if run is None or _may_go_further(run, limit):
             run = run_in_process(spec) if name in OURS else _try_setting(spec, limit, run)
         _say(name, spec.variant, run)
         tried.append(run)
-        if len(tried) == 1 and run.stopped_by == "time":
-            break
     return tried
 
 

@@ -49,8 +49,16 @@ class Contest:
         (folder / "report.json").write_text(json.dumps(report))
         return report
 
-    def run(self, *, limit: float = 60, refit: bool = False) -> None:
-        contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=refit, limit=limit, retry=False)
+    def run(self, *, limit: float = 60, refit: bool = False, all_settings: bool = False) -> None:
+        contest.compete(
+            "RecBole HGN",
+            "amazon-beauty",
+            "leave-one-out",
+            refit=refit,
+            limit=limit,
+            retry=False,
+            all_settings=all_settings,
+        )
 
     def judged(self, setting: int, *, refit: bool = False) -> Run | None:
         return load(final_specs("RecBole HGN", "amazon-beauty", "leave-one-out", refit=refit)[setting - 1])
@@ -65,6 +73,19 @@ def test_other_settings_are_tried_only_if_the_first_ends_in_time(
         system.run()
     assert system.trained == [(f"setting {number}", 60) for number in range(1, tried + 1)]
     assert system.judged(tried) is not None, "the best of those tried is the one that is judged"
+
+
+def test_other_settings_are_tried_where_all_are_asked_for_and_are_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "time")
+    system.run()
+    system.run(all_settings=True)
+    system.run()
+    assert system.trained == [(f"setting {number}", 60) for number in range(1, 4)]
+    judged = system.judged(3)
+    assert judged is not None
+    assert judged.valid == {"ndcg@10": pytest.approx(0.3)}
 
 
 @pytest.mark.parametrize(("limit", "trainings"), [(30, 1), (60, 1), (90, 2)])
