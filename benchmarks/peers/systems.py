@@ -56,9 +56,9 @@ _SASREC = {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_siz
 _SASREC_BEAUTY = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session_max_len": 50}
 _SASREC_MOVIELENS = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200}
 _SASREC_SOFTMAX = {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50}
-# eSASRec's paper (2025, arXiv:2508.06450), its settings with leave-one-out, of Beauty and of MovieLens-1M. Then, on a sparse
-# log, the 64 factors that its authors' own page names, with the dropout of SASRec's paper; on MovieLens the loss of gSASRec
-# (Petrov and Macdonald 2023, t = .75). Then the other log's setting.
+# eSASRec's paper (2025, arXiv:2508.06450), its settings with leave-one-out, of Beauty and of MovieLens-1M. Then, on a
+# sparse log, the 64 factors that its authors' own page names, with the dropout of SASRec's paper; on MovieLens the loss of
+# gSASRec (Petrov and Macdonald 2023, t = .75). Then the other log's setting.
 _ESASREC = {
     "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
     "use_key_padding_mask": True,
