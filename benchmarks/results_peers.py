@@ -48,10 +48,6 @@ FEW_STEPS = (
     "popularity does (.056 on validation): RecBole GC-SAN, and two of three settings of RecBole GRU4Rec and Caser. Their "
     "rows tell what these settings do here, not what the models can."
 )
-TIMED = (
-    "A system is judged at the best of the epochs that it reached in its time; where its first setting does not end within "
-    "it, the others need not be tried."
-)
 NOTES = {  # on a comparison
     ("amazon-beauty", "leave-one-out"): LEVELLED_OFF,
     ("ml-1m", "leave-one-out"): ON_MOVIELENS,
@@ -108,7 +104,6 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
             (
                 *([f"p: against {reference.spec.system}, {TEST}."] if reference else []),
                 "Settings: as many were tried on the validation events.",
-                *([TIMED] if any(run.stopped_by == "time" for run in finished) else []),
                 "Epochs: up to the best on the validation events, of those trained where that is on record.",
                 "Fit: of the chosen setting, choosing the epoch and, where there is one, the final fit"
                 + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),

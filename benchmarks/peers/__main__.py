@@ -25,9 +25,11 @@ def main() -> None:
     parser.add_argument("data", nargs="?", help="one data set; all if none is named")
     parser.add_argument("--protocol", help="one protocol; all if none is named")
     parser.add_argument("--system", action="append", metavar="NAME", help="one system (may be repeated); all if none")
-    parser.add_argument("--minutes", type=float, default=60, help="limit of one training, a setting (%(default)s)")
     parser.add_argument(
-        "--all-settings", action="store_true", help="try a system's other settings even if time ends its first"
+        "--minutes", type=float, default=60, help="for the trainings of a system, all its settings (%(default)s)"
+    )
+    parser.add_argument(
+        "--all-settings", action="store_true", help="let each of a system's settings have these minutes for itself"
     )
     parser.add_argument("--retry", action="store_true", help="run again what failed")
     arguments = parser.parse_args()

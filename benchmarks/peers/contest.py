@@ -20,6 +20,7 @@ from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
 
 THREADS = os.cpu_count() or 1
+LEAST = 60.0  # seconds for which it is worth to begin with another setting
 GRACE = 1800.0  # seconds at least beyond the limit of training: for reading, validating and ranking
 
 
@@ -28,15 +29,15 @@ def compete(
 ) -> None:
     """Run what is missing, and say on standard error how it went.
 
-    A system whose first setting does not end within the limit is judged with that one, at the epochs it reached, unless
-    all settings are asked for. A training that ended within a smaller limit than this one is run again.
+    A system's settings are tried one after the other until the limit is used up; what it ends is judged at the best of the
+    epochs it reached. A training that ended within a smaller limit than it would have now is run again.
 
     Args:
         name: of the system.
         data, protocol, refit: the comparison.
-        limit: seconds of one training on the validation events; our own end by patience or epochs.
+        limit: seconds for training on the validation events, of all settings together; our own end by patience or epochs.
         retry: run again what failed.
-        all_settings: try the others even if time ends the first.
+        all_settings: let each setting have the limit for itself.
     """
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
@@ -64,14 +65,15 @@ def compete(
 def _try_settings(
     name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, all_settings: bool
 ) -> list[Run]:
-    """Runs on the validation events: of all settings or, where time ended the first, up to what is there."""
+    """Runs on the validation events: of all settings, or of those for which there was time."""
     tried: list[Run] = []
     for spec in setting_specs(name, data, protocol):
+        left = limit if all_settings else round(limit - sum(run.fit_seconds for run in tried), 1)
         run = stored(spec, retry=retry)
-        if run is None and tried and tried[0].stopped_by == "time" and not all_settings:
+        if run is None and left < LEAST and name not in OURS:
             break
-        if run is None or _may_go_further(run, limit):
-            run = run_in_process(spec) if name in OURS else _try_setting(spec, limit, run)
+        if run is None or _may_go_further(run, left):
+            run = run_in_process(spec) if name in OURS else _try_setting(spec, left, run)
         _say(name, spec.variant, run)
         tried.append(run)
     return tried
@@ -131,7 +133,7 @@ def _judge_on_test(spec: Spec, chosen: Run, limit: float) -> Run:
     """Train on train + valid, if the comparison refits, and judge the lists."""
     split = read_split(spec.data, spec.protocol)
     if not (spec.refit or _has_lists(chosen)):
-        chosen = _try_setting(chosen.spec, max(limit, chosen.limit_seconds or 0), chosen)
+        chosen = _try_setting(chosen.spec, chosen.limit_seconds or limit, chosen)
         if not _has_lists(chosen):
             return failed(spec, "its lists are gone, and the training that would make them again failed")
     folder, seconds, peak = _folder(chosen.spec), chosen.fit_seconds, chosen.peak_gib

@@ -21,11 +21,12 @@ class Contest:
     """RecBole's HGN with trainings that end at once, on a log of two users: which were run, and with how much time."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
-        self.scratch, self.ends = folder / "scratch", ends
+        self.scratch, self.ends, self.seconds = folder / "scratch", ends, 9.0
         self.trained: list[tuple[str, float | None]] = []
         split = log_of(["abcde", "edcba"], "leave-one-out")
         monkeypatch.setattr(runs, "RUNS", folder / "runs")
         monkeypatch.setattr(contest, "SCRATCH", self.scratch)
+        monkeypatch.setattr(contest, "LEAST", 5)
         monkeypatch.setattr(contest, "read_split", lambda data, protocol: split)
         monkeypatch.setattr(contest, "_train", self.train)
         monkeypatch.setattr(environments, "python_of", lambda folder: Path("python"))
@@ -40,7 +41,7 @@ class Contest:
         report = {
             "epochs": 5,
             "best_epoch": 3,
-            "train_seconds": 1.0,
+            "train_seconds": limit if limit and self.ends == "time" else self.seconds,
             "valid_seconds": 1.0,
             "peak_gib": 1.0,
             "versions": {},
@@ -64,15 +65,19 @@ class Contest:
         return load(final_specs("RecBole HGN", "amazon-beauty", "leave-one-out", refit=refit)[setting - 1])
 
 
-@pytest.mark.parametrize(("ends", "tried"), [("patience", 3), ("time", 1)])
-def test_other_settings_are_tried_only_if_the_first_ends_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, tried: int
+@pytest.mark.parametrize(
+    ("ends", "seconds", "limits"),
+    [("patience", 9, [60, 50, 40]), ("patience", 29, [60, 30]), ("patience", 27, [60, 32]), ("time", 9, [60])],
+)
+def test_settings_are_tried_until_the_time_of_all_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, seconds: float, limits: list[float]
 ) -> None:
     system = Contest(tmp_path, monkeypatch, ends)
+    system.seconds = seconds
     for _ in range(2):  # the second time, all is there
         system.run()
-    assert system.trained == [(f"setting {number}", 60) for number in range(1, tried + 1)]
-    assert system.judged(tried) is not None, "the best of those tried is the one that is judged"
+    assert system.trained == [(f"setting {number}", limit) for number, limit in enumerate(limits, start=1)]
+    assert system.judged(len(limits)) is not None, "the best of those tried is the one that is judged"
 
 
 def test_other_settings_are_tried_where_all_are_asked_for_and_are_not_forgotten(
@@ -152,7 +157,7 @@ def test_a_longer_training_that_fails_leaves_the_shorter_one(
     before = system.judged(1)
     system.ends = "crash"
     system.run(limit=90)
-    assert len(system.trained) == 2
+    assert system.trained[:2] == [("setting 1", 60), ("setting 1", 90)]
     assert system.judged(1) == before
     assert "run again, it ended in 'MemoryError: no more'; the run of before stays" in capsys.readouterr().err
 
@@ -212,7 +217,7 @@ def test_our_settings_are_tried_though_the_papers_main_result_is_there(
     assert [run.spec for run in Page(tmp_path).finals("MA-GNN", "ml-1m", "paper", refit=True)] == [chosen]
 
 
-@pytest.mark.parametrize(("refit", "again"), [(False, ("setting 3", 60)), (True, ("final", None))])
+@pytest.mark.parametrize(("refit", "again"), [(False, ("setting 3", 40)), (True, ("final", None))])
 def test_only_the_lists_that_are_judged_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: bool, again: tuple[str, float | None]
 ) -> None:
