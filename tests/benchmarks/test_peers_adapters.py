@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def run(
     return np.load(folder / "lists.npy"), json.loads((folder / "report.json").read_text()), progress
 
 
-FASTER = """
+RECTOOLS_FASTER = """
 import torch
 from benchmarks.peers.rectools import faster
 from rectools.models.nn.transformers.ligr import LiGRLayers
@@ -138,9 +139,43 @@ assert len(found[0]) > 10 and len(found[0]["logits"]) == 22
 """
 
 
-def test_rectools_faster_network_is_the_librarys_but_for_padding() -> None:
-    command = [str(python_of("rectools")), "-W", "ignore", "-c", FASTER]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+RECBOLE_FASTER = """
+import logging
+from types import SimpleNamespace
+import torch
+from benchmarks.peers.recbole import faster
+from recbole.config import Config
+from recbole.data.interaction import Interaction
+from recbole.utils import get_model
+
+logging.disable(logging.WARNING)
+faster.GROUP = 3
+settings = {"train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": 6, "gpu_id": "", "dropout_prob": 0.0}
+settings |= {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0, "hidden_size": 8, "embedding_size": 8}
+for name in faster.MODELS:
+    torch.manual_seed(0)
+    model = get_model(name)(Config(name, "log", config_dict=settings), SimpleNamespace(num=lambda field: 30))
+    lengths = torch.tensor([1, 6, 3, 2, 6, 4, 1])
+    sessions = torch.randint(1, 6, (7, 6)) * (torch.arange(6) < lengths[:, None])
+    batch = Interaction({"item_id_list": sessions, "item_length": lengths, "item_id": torch.randint(1, 30, (7,))})
+    found = []
+    for change in (lambda model: None, faster.make_faster):
+        change(model)
+        model.zero_grad()
+        model.calculate_loss(batch).backward()
+        scores = model.full_sort_predict(batch)
+        found.append({"scores": scores} | {key: each.grad.clone() for key, each in model.named_parameters()})
+    assert found[0]["scores"].std() > 0
+    for key, library in found[0].items():
+        torch.testing.assert_close(found[1][key], library, msg=f"{name}: {key}")
+"""
+
+
+@pytest.mark.parametrize(("library", "code"), [("rectools", RECTOOLS_FASTER), ("recbole", RECBOLE_FASTER)])
+def test_the_faster_network_is_the_librarys_but_for_padding(library: str, code: str, tmp_path: Path) -> None:
+    command = [str(python_of(library)), "-W", "ignore", "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

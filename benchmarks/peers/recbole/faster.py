@@ -1,0 +1,51 @@
+"""RecBole's sequential models without the work on padding, and GC-SAN's graphs without a loop: the same numbers, faster.
+
+Shapes: B = sessions, L = events of the longest there may be, H = numbers of a vector.
+"""
+
+from typing import Any
+
+import torch
+
+GROUP = 256  # sessions that are padded to one length: the fewer, the less padding, the more calls
+# Each of them encodes a session of any length. Caser and HGN have weights for each place of the longest one.
+MODELS = ("GRU4Rec", "SASRec", "GCSAN")
+
+
+def make_faster(model: Any) -> None:
+    """Let one of MODELS encode sessions in groups of like length: the library pads all of them to the longest there may be.
+
+    Padding comes after a session's last event, whose vector is what the model takes, and no event sees what follows it.
+    """
+    encode = model.forward
+
+    def forward(sessions_BL: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        by_length = lengths_B.argsort()
+        encoded_BH = torch.cat(
+            [encode(sessions_BL[rows, : int(lengths_B[rows[-1]])], lengths_B[rows]) for rows in by_length.split(GROUP)]
+        )
+        return encoded_BH[by_length.argsort()]
+
+    model.forward = forward
+    if hasattr(model, "_get_slice"):
+        model._get_slice = session_graphs
+
+
+def session_graphs(sessions_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """GC-SAN's graph of each session; the library makes one after the other.
+
+    Returns:
+        nodes_BL, the node of each event; (B, L, 2 L) float32, each node's incoming and outgoing edges, of sum 1 or 0; and
+        (B, L), the items of the nodes, ascending.
+    """
+    sorted_BL, places_BL = sessions_BL.sort(1)
+    is_new_BL = torch.zeros_like(sorted_BL)
+    is_new_BL[:, 1:] = sorted_BL[:, 1:] != sorted_BL[:, :-1]
+    nodes_BL = torch.empty_like(sessions_BL).scatter_(1, places_BL, is_new_BL.cumsum(1))
+    items_BL = torch.zeros_like(sessions_BL).scatter_(1, nodes_BL, sessions_BL)
+    edges_BLL = torch.zeros(*sessions_BL.shape, sessions_BL.shape[1])
+    rows, columns = torch.nonzero(sessions_BL[:, 1:], as_tuple=True)
+    edges_BLL[rows, nodes_BL[rows, columns], nodes_BL[rows, columns + 1]] = 1
+    incoming_BLL = (edges_BLL / edges_BLL.sum(1, keepdim=True).clamp(min=1)).transpose(1, 2)
+    outgoing_BLL = edges_BLL / edges_BLL.sum(2, keepdim=True).clamp(min=1)
+    return nodes_BL, torch.cat([incoming_BLL, outgoing_BLL], 2), items_BL
