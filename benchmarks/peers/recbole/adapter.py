@@ -34,7 +34,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 sys.path.append(str(Path(__file__).parents[3]))
 from benchmarks.peers.contract import Ids, Log, Task, run
 from benchmarks.peers.dropout import use_fast_dropout
-from benchmarks.peers.recbole.faster import MODELS, make_faster
+from benchmarks.peers.recbole.faster import make_faster
 
 NEEDS_USER = ("BPR", "Caser", "HGN")
 BATCH = 256
@@ -70,8 +70,7 @@ class RecBole:
         dataset = create_dataset(self.config)
         self.loader = data_preparation(self.config, dataset)[0]  # by "RS", all of it is for training
         self.model = get_model(task.model)(self.config, self.loader._dataset)
-        if task.model in MODELS:
-            make_faster(self.model)
+        make_faster(self.model)
         torch.autograd.set_detect_anomaly(False)  # one of the library's models turns it on for all: twice the time
         self.trainer = get_trainer(self.config["MODEL_TYPE"], task.model)(self.config, self.model)
         # Ids of the library, 0 where it has none (0 is its padding), and back.
