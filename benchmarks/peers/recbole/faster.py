@@ -26,8 +26,9 @@ def make_faster(model: Any) -> None:
 
     def forward(sessions_BL: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
         by_length = lengths_B.argsort()
+        groups = torch.split(by_length, GROUP)
         encoded_BH = torch.cat(
-            [encode(sessions_BL[rows, : int(lengths_B[rows[-1]])], lengths_B[rows]) for rows in by_length.split(GROUP)]
+            [encode(sessions_BL[rows, : int(lengths_B[rows[-1]])], lengths_B[rows]) for rows in groups]
         )
         return encoded_BH[by_length.argsort()]
 
