@@ -1,8 +1,9 @@
-"""What the order of a day's events is worth: `python -m benchmarks.ties`, some ten minutes.
+"""What the order of a day's events is worth: `python -m benchmarks.ties`, some seven minutes.
 
 Amazon Beauty knows only the day of an event, and its log has a day's events by item id, as the reviews were published. So a
 test event that shares its day with an earlier one is the greatest id of that day, and whatever learns what comes after what
 can know that. Here the same systems once more, on the same events with each day's in random order. Protocol leave-one-out.
+docs/experiments.md has what came of it.
 """
 
 import sys
