@@ -13,7 +13,7 @@ DECAYS = (0.1, 0.2, 0.3, 0.5)
 
 
 def main() -> None:
-    """Print a table for each log, counted on train alone."""
+    """Print a table for each log and protocol of the comparison, counted on train alone."""
     for data, protocol, _ in COMPARISONS:
         split = read_split(data, protocol)
         train, valid = split.train, split.valid

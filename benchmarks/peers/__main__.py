@@ -1,9 +1,9 @@
 """Peers beside MA-GNN on the same split: `python -m benchmarks.peers build`, then `python -m benchmarks.peers run`.
 
-For each system and each of its settings: train in a process of its own, choosing the epoch on the validation events. The
-best setting by validation ndcg@10 is trained once more on train + valid, where the protocol refits, and ranked on the
-test events. Only these lists are judged on the test events. What is finished is not run again; what fails is recorded with
-its last lines and does not stop the rest.
+For each system and each of its settings: train in a process of its own, choosing the epoch on the validation events, until
+the system's time is used up. The best setting by validation ndcg@10 is trained once more on train + valid, where the
+protocol refits, and ranked on the test events. Only these lists are judged on the test events. What is finished is not run
+again; what fails is recorded with its last lines and does not stop the rest.
 """
 
 import sys
