@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from benchmarks.measure import SCRATCH, about
 from benchmarks.paper.process import run_in_process
@@ -18,6 +19,7 @@ from benchmarks.peers.comparison import BEST, OURS, SEEDS, best_of, final_specs,
 from benchmarks.runs import KS, Run, Spec, describe, failed, judge, read_split, store, stored
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split
+from magnn.errors import InputError
 
 THREADS = os.cpu_count() or 1
 LEAST = 60.0  # seconds for which it is worth to begin with another setting
@@ -60,6 +62,27 @@ def compete(
         _say(name, "test", final)
     except environments.NotBuiltError as error:
         print(f"  {name}: {error}", file=sys.stderr)
+
+
+def lists_of(spec: Spec, split: Split, *, limit: float) -> NDArray[np.int64]:
+    """The lists of a peer that is trained on some split, its epoch chosen on the validation events; no run is stored.
+
+    Args:
+        spec: names the peer and its settings, and the folder where the lists stay.
+        limit: seconds of training.
+
+    Returns:
+        (n_users, max(KS)), -1 where a list ends early.
+
+    Raises:
+        NotBuiltError: the peer has no environment.
+        InputError: the training failed; the message is its last line.
+    """
+    report = _train(spec, split, limit=limit, epochs=None)
+    if isinstance(report, str):
+        raise InputError(f"{spec.system}: {report.splitlines()[-1]}")
+    lists_UK: NDArray[np.int64] = np.load(_folder(spec) / "lists.npy").astype(np.int64)
+    return lists_UK
 
 
 def _try_settings(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from magnn.errors import InputError
 from magnn.ranking import baselines
 
 PEERS = Path(__file__).parent
@@ -29,7 +30,7 @@ SAME_RESULTS = {
 }
 
 
-class NotBuiltError(Exception):
+class NotBuiltError(InputError):
     """A peer cannot run yet."""
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from benchmarks.peers.comparison import final_specs, setting_specs
 from benchmarks.results_tables import Page
 from benchmarks.runs import Run, Spec, load
 from magnn.data.split import Split
+from magnn.errors import InputError
 from tests.worlds import log_of
 
 
@@ -230,3 +231,18 @@ def test_only_the_lists_that_are_judged_must_be_there(
     system.trained.clear()
     system.run(refit=refit)
     assert system.trained == [again]
+
+
+def test_lists_on_some_split_store_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Contest(tmp_path, monkeypatch, "patience")
+    spec = setting_specs("RecBole HGN", "amazon-beauty", "leave-one-out")[0]
+    lists_UK = contest.lists_of(spec, log_of(["abcde", "edcba", "abc"], "leave-one-out"), limit=9)
+    assert lists_UK.shape == (3, max(runs.KS))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_lists_that_cannot_be_made_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Contest(tmp_path, monkeypatch, "crash")
+    spec = setting_specs("RecBole HGN", "amazon-beauty", "leave-one-out")[0]
+    with pytest.raises(InputError, match="RecBole HGN: MemoryError: no more"):
+        contest.lists_of(spec, log_of(["abcde", "edcba"], "leave-one-out"), limit=9)
