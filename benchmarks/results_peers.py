@@ -51,7 +51,7 @@ FEW_STEPS = (
     "popularity does (.056 on validation): RecBole GC-SAN, and two of three settings of RecBole GRU4Rec and Caser. Their "
     "rows tell what these settings do here, not what the models can."
 )
-STILL_RISING = (
+ON_CDS = (
     "RecBole's SASRec has the library's defaults; its hour had 34 epochs, and it was hardly getting better any more "
     "(validation ndcg@10 .0556 after 20, .0566 after 30); its other two settings have not been tried. "
     "eSASRec has its authors' setting for Amazon Beauty; it was still getting better, slowly, when its hour was over "
@@ -59,7 +59,7 @@ STILL_RISING = (
     "minutes (.029 after 54 epochs); its third has not been tried."
 )
 NOTES = {  # on a comparison
-    ("amazon-cds", "paper"): STILL_RISING,
+    ("amazon-cds", "paper"): ON_CDS,
     ("amazon-beauty", "leave-one-out"): LEVELLED_OFF,
     ("ml-1m", "leave-one-out"): ON_MOVIELENS,
     ("ml-latest-small", "paper"): FEW_STEPS,
