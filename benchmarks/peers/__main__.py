@@ -31,6 +31,12 @@ def main() -> None:
     parser.add_argument(
         "--all-settings", action="store_true", help="let each of a system's settings have these minutes for itself"
     )
+    parser.add_argument(
+        "--setting",
+        type=int,
+        metavar="K",
+        help="try this one only, counted from 1: as the one that was best for the same log with the other protocol",
+    )
     parser.add_argument("--retry", action="store_true", help="run again what failed")
     arguments = parser.parse_args()
     if unknown := set(arguments.system or []) - set(NAMES):
@@ -56,6 +62,7 @@ def main() -> None:
                         limit=60 * arguments.minutes,
                         retry=arguments.retry,
                         all_settings=arguments.all_settings,
+                        setting=arguments.setting,
                     )
                 except Exception as error:
                     said = f"  {name}: {error}" if isinstance(error, InputError) else traceback.format_exc()

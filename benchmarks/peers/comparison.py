@@ -1,6 +1,6 @@
 """What is compared on what, as runs: the settings that each system tries, and the run that is judged on the test events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.peers import environments
@@ -70,7 +70,7 @@ def _spec(name: str, data: str, protocol: Protocol, settings: dict[str, Any], **
     )
 
 
-def best_of(runs: Sequence[Run]) -> int | None:
-    """Index of the run with the best validation ndcg@10; None if all failed."""
-    finished = [number for number, run in enumerate(runs) if not run.error]
-    return max(finished, key=lambda number: runs[number].valid[SELECT_BY], default=None)
+def best_of(runs: Mapping[int, Run]) -> int | None:
+    """Key of the run with the best validation ndcg@10; None if all failed."""
+    finished = [index for index, run in runs.items() if not run.error]
+    return max(finished, key=lambda index: runs[index].valid[SELECT_BY], default=None)

@@ -27,7 +27,15 @@ GRACE = 1800.0  # seconds at least beyond the limit of training: for reading, va
 
 
 def compete(
-    name: str, data: str, protocol: Protocol, *, refit: bool, limit: float, retry: bool, all_settings: bool = False
+    name: str,
+    data: str,
+    protocol: Protocol,
+    *,
+    refit: bool,
+    limit: float,
+    retry: bool,
+    all_settings: bool = False,
+    setting: int | None = None,
 ) -> None:
     """Run what is missing, and say on standard error how it went.
 
@@ -40,6 +48,10 @@ def compete(
         limit: seconds for training on the validation events, of all settings together; our own end by patience or epochs.
         retry: run again what failed.
         all_settings: let each setting have the limit for itself.
+        setting: try this one only, counted from 1; the best is chosen among it and what was tried before.
+
+    Raises:
+        InputError: there is no such setting, or no time for any.
     """
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
@@ -47,13 +59,15 @@ def compete(
             _say(name, f"seed {seed}", stored(spec, retry=retry) or run_in_process(spec))
         return
     try:
-        tried = _try_settings(name, data, protocol, limit, retry=retry, all_settings=all_settings)
-        chosen = best_of(tried)
+        tried = _try_settings(name, data, protocol, limit, retry=retry, all_settings=all_settings, setting=setting)
         finals = final_specs(name, data, protocol, refit=refit)
+        if not tried:
+            raise InputError(f"nothing was tried: it has settings 1 to {len(finals)}, each for {LEAST:.0f} s at least")
+        chosen = best_of(tried)
         # What failed before may not now: its environment may have been missing.
         final = stored(finals[chosen or 0], retry=retry or chosen is not None)
         if chosen is None:
-            final = final or failed(finals[0], tried[0].error or "")
+            final = final or failed(finals[0], next(iter(tried.values())).error or "")
         elif name in OURS:
             final = final or run_in_process(finals[chosen])
         elif final is None or final.valid != tried[chosen].valid:
@@ -86,19 +100,19 @@ def lists_of(spec: Spec, split: Split, *, limit: float) -> NDArray[np.int64]:
 
 
 def _try_settings(
-    name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, all_settings: bool
-) -> list[Run]:
-    """Runs on the validation events: of all settings, or of those for which there was time."""
-    tried: list[Run] = []
-    for spec in setting_specs(name, data, protocol):
-        left = limit if all_settings else round(limit - sum(run.fit_seconds for run in tried), 1)
+    name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, all_settings: bool, setting: int | None
+) -> dict[int, Run]:
+    """Runs on the validation events, by the setting's index: of all, or of those for which there was time."""
+    tried: dict[int, Run] = {}
+    for index, spec in enumerate(setting_specs(name, data, protocol)):
+        left = limit if all_settings else round(limit - sum(run.fit_seconds for run in tried.values()), 1)
         run = stored(spec, retry=retry)
-        if run is None and left < LEAST and name not in OURS:
-            break
-        if run is None or _may_go_further(run, left):
+        to_do = (left >= LEAST or name in OURS) if run is None else _may_go_further(run, left)
+        if to_do and setting in (None, index + 1):
             run = run_in_process(spec) if name in OURS else _try_setting(spec, left, run)
-        _say(name, spec.variant, run)
-        tried.append(run)
+        if run is not None:
+            _say(name, spec.variant, run)
+            tried[index] = run
     return tried
 
 

@@ -51,7 +51,9 @@ class Contest:
         (folder / "report.json").write_text(json.dumps(report))
         return report
 
-    def run(self, *, limit: float = 60, refit: bool = False, all_settings: bool = False) -> None:
+    def run(
+        self, *, limit: float = 60, refit: bool = False, all_settings: bool = False, setting: int | None = None
+    ) -> None:
         contest.compete(
             "RecBole HGN",
             "amazon-beauty",
@@ -60,6 +62,7 @@ class Contest:
             limit=limit,
             retry=False,
             all_settings=all_settings,
+            setting=setting,
         )
 
     def judged(self, setting: int, *, refit: bool = False) -> Run | None:
@@ -92,6 +95,28 @@ def test_other_settings_are_tried_where_all_are_asked_for_and_are_not_forgotten(
     judged = system.judged(3)
     assert judged is not None
     assert judged.valid == {"ndcg@10": pytest.approx(0.3)}
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_one_setting_alone_is_judged_until_a_better_one_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refit: bool
+) -> None:
+    system = Contest(tmp_path, monkeypatch, "patience")
+    for setting, best in ((2, 2), (2, 2), (3, 3), (2, 3)):
+        system.run(setting=setting, refit=refit)
+        assert system.judged(best, refit=refit) is not None
+    final = [("final", None)] * refit
+    assert system.trained == [("setting 2", 60), *final, ("setting 3", 50), *final]
+    system.run(refit=refit)
+    assert ("setting 1", 60) in system.trained, "a run of all tries what is missing"
+
+
+@pytest.mark.parametrize(("limit", "setting"), [(60, 9), (60, 0), (3, None)])
+def test_no_setting_to_try_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, setting: int | None
+) -> None:
+    with pytest.raises(InputError, match="nothing was tried"):
+        Contest(tmp_path, monkeypatch, "time").run(limit=limit, setting=setting)
 
 
 @pytest.mark.parametrize(("limit", "trainings"), [(30, 1), (60, 1), (90, 2)])
