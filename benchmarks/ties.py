@@ -4,7 +4,7 @@ Amazon Beauty knows only the day of an event, and its log has a day's events by 
 test event that shares its day with an earlier one is the greatest id of that day, and whatever learns what comes after what
 can know that. Here the same systems once more, on the same events with each day's in random order. Protocol leave-one-out.
 A peer has the setting that the comparison chose (docs/results.md), and that run's numbers by item id; in random order it is
-trained anew, its epoch chosen on the validation events. docs/experiments.md has what came of it.
+trained anew for as long at most, its epoch chosen on the validation events. docs/experiments.md has what came of it.
 """
 
 import sys
@@ -30,7 +30,7 @@ from magnn.ranking.evaluate import evaluate_lists, evaluate_scorer, users_to_jud
 from magnn.ranking.rank import Scorer
 
 DATA = "amazon-beauty"
-SECONDS = 3600.0  # of training, for a peer
+SECONDS = 3600.0  # of training, for a peer whose stored run says nothing of its own limit
 Recalls = tuple[NDArray[np.int64], NDArray[np.float64]]  # the judged users, and recall@10 of each
 
 # The settings that the comparison of systems chose on the validation events (docs/results.md).
@@ -81,7 +81,7 @@ def _peer_by_id(run: Run) -> Recalls:
 
 def _peer_on(run: Run, split: Split) -> Recalls:
     spec = run.spec.model_copy(update={"variant": "random order"})
-    lists_UK = lists_of(spec, split, limit=SECONDS)
+    lists_UK = lists_of(spec, split, limit=run.limit_seconds or SECONDS)
     users = users_to_judge(split.train_and_valid, split.test)
     found = evaluate_lists(lists_UK[users, :10], users, split.test, intervals=False)
     return users, found.per_user["recall"]
