@@ -25,11 +25,11 @@ def test_every_system_has_a_name_an_adapter_and_the_same_budget() -> None:
             assert len(set(written)) == len(system.settings), (system.name, data)
 
 
-@pytest.mark.parametrize(("name", "place"), [("RecTools SASRec", 1), ("RecTools eSASRec", 0)])
-def test_movielens_is_tried_with_what_the_papers_have_for_it(name: str, place: int) -> None:
+@pytest.mark.parametrize("name", ["RecTools SASRec", "RecTools eSASRec"])
+def test_movielens_is_tried_first_with_what_the_papers_have_for_it(name: str) -> None:
     system = system_of(name)
-    assert system.on("amazon-beauty")[place]["session_max_len"] == 50
-    assert system.on("ml-1m")[place]["session_max_len"] == 200
+    assert [settings["session_max_len"] for settings in system.on("amazon-beauty")[:1]] == [50]
+    assert [settings["session_max_len"] for settings in system.on("ml-1m")[:1]] == [200]
     assert all(settings["valid_every"] == 2 for settings in system.on("ml-1m"))
     assert all(settings["valid_every"] == 10 for settings in system.on("ml-latest-small"))
 

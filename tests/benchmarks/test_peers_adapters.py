@@ -100,6 +100,7 @@ def run(
 RECTOOLS_FASTER = """
 import torch
 from benchmarks.peers.rectools import faster
+from rectools.models.nn.transformers.lightning import TransformerLightningModule
 from rectools.models.nn.transformers.ligr import LiGRLayers
 from rectools.models.nn.transformers.net_blocks import LearnableInversePositionalEncoding
 from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
@@ -117,25 +118,30 @@ class Items(torch.nn.Module):
 
 faster.GROUP = 3
 torch.manual_seed(0)
+torch.set_default_dtype(torch.float64)
 items = Items()
 positions, layers = LearnableInversePositionalEncoding(True, 6, 8), LiGRLayers(2, 8, 1, 0.0)
 sessions = torch.randint(1, 30, (7, 6))
 sessions[torch.arange(6).flip(0) >= torch.tensor([[1], [6], [3], [2], [6], [4], [0]])] = 0
 candidates = torch.randint(1, 30, (7, 6, 5))
 candidates[sessions == 0] = 0
+batch = {"x": sessions, "y": candidates[..., 0], "yw": torch.rand(7, 6)}
 found = []
-for backbone, similarity in (
-    (TransformerTorchBackbone, DistanceSimilarityModule),
-    (faster.Backbone, faster.Similarity),
+for backbone, similarity, training in (
+    (TransformerTorchBackbone, DistanceSimilarityModule, TransformerLightningModule),
+    (faster.Backbone, faster.Similarity, faster.Training),
 ):
     network = backbone(1, 0.0, items, positions, layers, similarity(), True, True)
-    network.zero_grad()
-    logits = network({"x": sessions}, candidates)[sessions != 0]
-    (logits**2).sum().backward()
-    found.append({"logits": logits} | {name: each.grad.clone() for name, each in network.named_parameters()})
+    logits = network(batch, candidates)[sessions != 0]
+    softmax = training(network, {}, {}, [], [], None, 0.1, 0.2, "softmax").training_step(batch, 0)
+    found.append({"logits": logits, "softmax": softmax})
+    for what, loss in (("of some", (logits**2).sum()), ("of all", softmax)):
+        network.zero_grad()
+        loss.backward(retain_graph=True)
+        found[-1] |= {f"{name} {what}": each.grad.clone() for name, each in network.named_parameters()}
 for name, library in found[0].items():
     torch.testing.assert_close(found[1][name], library, msg=name)
-assert len(found[0]) > 10 and len(found[0]["logits"]) == 22
+assert len(found[0]) > 20 and len(found[0]["logits"]) == 22
 """
 
 

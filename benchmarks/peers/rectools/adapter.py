@@ -31,7 +31,7 @@ from rectools.models import SASRecModel
 sys.path.append(str(Path(__file__).parents[3]))
 from benchmarks.peers.contract import Ids, Log, Task, run
 from benchmarks.peers.dropout import use_fast_dropout
-from benchmarks.peers.rectools.faster import Backbone, Similarity
+from benchmarks.peers.rectools.faster import Backbone, Similarity, Training
 
 
 class Deadline(Callback):  # type: ignore[misc]
@@ -60,8 +60,9 @@ class RecTools:
         seed_everything(task.seed, verbose=False)
         self.task = task
         self.dataset = Dataset.construct(events_of(train))
-        ours = {"get_trainer_func": make_trainer, "backbone_type": Backbone, "similarity_module_type": Similarity}
-        self.model = SASRecModel.from_config(task.settings | ours | {"recommend_torch_device": "cpu"})
+        ours = {"backbone_type": Backbone, "similarity_module_type": Similarity, "lightning_module_type": Training}
+        ours |= {"get_trainer_func": make_trainer, "recommend_torch_device": "cpu"}
+        self.model = SASRecModel.from_config(task.settings | ours)
 
     def train_epoch(self, deadline: float) -> float:
         """One epoch of the library's `fit_partial`, which goes on with the same weights and optimiser."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import scipy.sparse as sp
 import torch
+from rectools.models.nn.transformers.lightning import TransformerLightningModule
 from rectools.models.nn.transformers.similarity import DistanceSimilarityModule
 from rectools.models.nn.transformers.torch_backbone import TransformerTorchBackbone
+from torch.nn.functional import cross_entropy
 
 GROUP = 32  # sessions that are padded to one length: the fewer, the less padding, the more calls
 
@@ -33,6 +35,24 @@ class Backbone(TransformerTorchBackbone):  # type: ignore[misc]
             columns = slice(-max(1, int(lengths_B[rows].max())), None)
             encoded_BLF[rows, columns] = super().encode_sessions({"x": sessions_BL[rows, columns]}, item_embs)
         return encoded_BLF
+
+
+class Training(TransformerLightningModule):  # type: ignore[misc]
+    """The library's, but for its softmax over all items: without the scores of padding, of which it takes no loss."""
+
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """The mean loss of the events."""
+        if self.loss != "softmax":
+            found: torch.Tensor = super().training_step(batch, batch_idx)
+            return found
+        events, network = batch["y"] != 0, self.torch_model
+        item_embs = network.item_model.get_all_embeddings()
+        events_EF = network.encode_sessions(batch, item_embs)[events]
+        logits_EN = network.similarity_module(events_EF, item_embs) / self.logits_t
+        loss_E = cross_entropy(logits_EN, batch["y"][events], reduction="none") * batch["yw"][events]
+        loss = loss_E.sum() / (loss_E > 0).sum()
+        self.log(self.train_loss_name, loss, on_step=False, on_epoch=True)
+        return loss
 
 
 class Similarity(DistanceSimilarityModule):  # type: ignore[misc]
