@@ -196,7 +196,8 @@ def _choice(run: Run) -> str:
         words = ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
         return words or "the preset"
     settings = system_of(name).on(run.spec.data)
-    differing = [key for key in run.spec.settings if any(each.get(key) != settings[0].get(key) for each in settings)]
+    library = [key for key in run.spec.settings if key not in ("patience", "valid_every")]
+    differing = [key for key in library if any(each.get(key) != settings[0].get(key) for each in settings)]
     return ", ".join(f"{key} {run.spec.settings[key]}" for key in differing) or "its first setting"
 
 
