@@ -38,9 +38,10 @@ COMPARED = ("recall@10", "ndcg@10")
 LEVELLED_OFF = (
     "With its authors' setting eSASRec levels off at .0726/.0403, below what they publish, and we do not know why; with 64 "
     "factors and dropout .5, the row, it was still getting better when its time was over (docs/experiments.md); its third "
-    "setting has not been tried. The log has a day's events by item id. With each day's in random order, which is no less "
-    "true, magnn best has .1078 in recall@10, SASRec .0881, EASE .0828, item-kNN .0782 and MA-GNN .0609 (`python -m "
-    "benchmarks.ties`): the published numbers may be of either order, and part of the lead over EASE and item-kNN is."
+    "setting and RecTools SASRec's second have not been tried. The log has a day's events by item id. With each day's in "
+    "random order, which is no less true, magnn best has .1078 in recall@10, RecBole's SASRec .0881, EASE .0828, eSASRec "
+    ".0784, item-kNN .0782 and MA-GNN .0609 (`python -m benchmarks.ties`): the published numbers may be of either order, "
+    "and part of the lead over EASE and item-kNN is."
 )
 ON_MOVIELENS = (
     "eSASRec has its authors' setting; they train it for up to 100 epochs. It ran before its step became twice as fast "
