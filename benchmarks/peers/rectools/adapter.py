@@ -60,9 +60,9 @@ class RecTools:
         seed_everything(task.seed, verbose=False)
         self.task = task
         self.dataset = Dataset.construct(events_of(train))
-        ours = {"backbone_type": Backbone, "similarity_module_type": Similarity, "lightning_module_type": Training}
-        ours |= {"get_trainer_func": make_trainer, "recommend_torch_device": "cpu"}
-        self.model = SASRecModel.from_config(task.settings | ours)
+        modules = {"backbone_type": Backbone, "similarity_module_type": Similarity, "lightning_module_type": Training}
+        how = {"get_trainer_func": make_trainer, "recommend_torch_device": "cpu"}
+        self.model = SASRecModel.from_config(task.settings | modules | how)
 
     def train_epoch(self, deadline: float) -> float:
         """One epoch of the library's `fit_partial`, which goes on with the same weights and optimiser."""
