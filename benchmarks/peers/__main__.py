@@ -29,13 +29,11 @@ def main() -> None:
         "--minutes", type=float, default=60, help="for the trainings of a system, all its settings (%(default)s)"
     )
     parser.add_argument(
-        "--all-settings", action="store_true", help="let each of a system's settings have these minutes for itself"
-    )
-    parser.add_argument(
         "--setting",
         type=int,
         metavar="K",
-        help="try this one only, counted from 1: as the one that was best for the same log with the other protocol",
+        help="try this one only, counted from 1, with these minutes for itself; as the one that was best for the same log "
+        "with the other protocol",
     )
     parser.add_argument("--retry", action="store_true", help="run again what failed")
     arguments = parser.parse_args()
@@ -61,7 +59,6 @@ def main() -> None:
                         refit=refit,
                         limit=60 * arguments.minutes,
                         retry=arguments.retry,
-                        all_settings=arguments.all_settings,
                         setting=arguments.setting,
                     )
                 except Exception as error:

@@ -34,7 +34,6 @@ def compete(
     refit: bool,
     limit: float,
     retry: bool,
-    all_settings: bool = False,
     setting: int | None = None,
 ) -> None:
     """Run what is missing, and say on standard error how it went.
@@ -47,8 +46,8 @@ def compete(
         data, protocol, refit: the comparison.
         limit: seconds for training on the validation events, of all settings together; our own end by patience or epochs.
         retry: run again what failed.
-        all_settings: let each setting have the limit for itself.
-        setting: try this one only, counted from 1; the best is chosen among it and what was tried before.
+        setting: try this one only, counted from 1, with the limit for itself; the best is chosen among it and what was
+            tried before.
 
     Raises:
         InputError: there is no such setting, or no time for any.
@@ -59,7 +58,7 @@ def compete(
             _say(name, f"seed {seed}", stored(spec, retry=retry) or run_in_process(spec))
         return
     try:
-        tried = _try_settings(name, data, protocol, limit, retry=retry, all_settings=all_settings, setting=setting)
+        tried = _try_settings(name, data, protocol, limit, retry=retry, setting=setting)
         finals = final_specs(name, data, protocol, refit=refit)
         if not tried:
             raise InputError(f"nothing was tried: it has settings 1 to {len(finals)}, each for {LEAST:.0f} s at least")
@@ -100,12 +99,12 @@ def lists_of(spec: Spec, split: Split, *, limit: float) -> NDArray[np.int64]:
 
 
 def _try_settings(
-    name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, all_settings: bool, setting: int | None
+    name: str, data: str, protocol: Protocol, limit: float, *, retry: bool, setting: int | None
 ) -> dict[int, Run]:
     """Runs on the validation events, by the setting's index: of all, or of those for which there was time."""
     tried: dict[int, Run] = {}
     for index, spec in enumerate(setting_specs(name, data, protocol)):
-        left = limit if all_settings else round(limit - sum(run.fit_seconds for run in tried.values()), 1)
+        left = limit if setting else round(limit - sum(run.fit_seconds for run in tried.values()), 1)
         run = stored(spec, retry=retry)
         to_do = (left >= LEAST or name in OURS) if run is None else _may_go_further(run, left)
         if to_do and setting in (None, index + 1):
