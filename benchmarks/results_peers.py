@@ -59,7 +59,9 @@ ON_CDS = (
     "(validation ndcg@10 .028 after 20 epochs, .031 after 36, .0335 after 68). Its second was stopped after 14 "
     "minutes (.029 after 54 epochs); its third has not been tried."
 )
-AS_ELSEWHERE = "RecBole's SASRec has one setting: the one that was best for this log with leave-one-out."
+AS_ELSEWHERE = (
+    "RecBole's networks and RecTools have one setting each: the one that was best for this log with leave-one-out."
+)
 NOTES = {  # on a comparison
     ("amazon-cds", "paper"): ON_CDS,
     ("amazon-beauty", "leave-one-out"): LEVELLED_OFF,
