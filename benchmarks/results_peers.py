@@ -15,6 +15,7 @@ from benchmarks.peers.comparison import (
     setting_specs,
     system_of,
 )
+from benchmarks.peers.systems import OF_TRAINING
 from benchmarks.results_pictures import plot_time
 from benchmarks.results_tables import (
     Page,
@@ -199,7 +200,7 @@ def _choice(run: Run) -> str:
         words = ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
         return words or "the preset"
     settings = system_of(name).on(run.spec.data)
-    library = [key for key in run.spec.settings if key not in ("patience", "valid_every")]
+    library = [key for key in run.spec.settings if key not in OF_TRAINING]
     differing = [key for key in library if any(each.get(key) != settings[0].get(key) for each in settings)]
     return ", ".join(f"{key} {run.spec.settings[key]}" for key in differing) or "its first setting"
 

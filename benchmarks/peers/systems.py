@@ -12,6 +12,7 @@ from typing import Any
 from magnn.ranking.baselines import DECAYS, EXPONENTS
 
 Settings = dict[str, Any]
+OF_TRAINING = ("patience", "valid_every")  # settings that are contract.py's, not the library's
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class System:
         name: as tables show it.
         folder: of the adapter, beside this file.
         model: the adapter's name for it.
-        settings: the library's, and the adapter contract's "patience" and "valid_every".
+        settings: the library's, and OF_TRAINING.
         movielens: the same for MovieLens, where the model's paper has others for it; the first is the paper's.
     """
 
