@@ -46,9 +46,9 @@ LEVELLED_OFF = (
 )
 ON_MOVIELENS = (
     "RecBole's SASRec has low dropout, as its paper has for MovieLens; in its hour validation ndcg@10 was .1615 after 5 "
-    "epochs, .1684 after 7, .1697 after 8. RecTools' SASRec has the one setting that was best on Amazon Beauty, of the last "
-    "50 events of a user only. Their other settings have not been tried. eSASRec has its authors' setting; they train it for "
-    "up to 100 epochs. It ran before its step became twice as fast (docs/experiments.md, Speed)."
+    "epochs, .1684 after 7, .1697 after 8. RecTools' SASRec has the setting that was best on Amazon Beauty, which sees the "
+    "last 50 events of a user only. Their other settings have not been tried. eSASRec has its authors' setting; they train "
+    "it for up to 100 epochs. It ran before its step became twice as fast (docs/experiments.md, Speed)."
 )
 FEW_STEPS = (
     "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
