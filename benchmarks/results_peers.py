@@ -63,7 +63,7 @@ ON_CDS = (
     "minutes (.029 after 54 epochs); its third has not been tried."
 )
 AS_ELSEWHERE = (
-    "RecBole's networks and RecTools have one setting each: the one that was best for this log with leave-one-out."
+    "The networks of RecBole and RecTools have one setting each: the one of their row for this log with leave-one-out."
 )
 NOTES = {  # on a comparison
     ("amazon-cds", "paper"): ON_CDS,
@@ -71,6 +71,7 @@ NOTES = {  # on a comparison
     ("ml-1m", "leave-one-out"): ON_MOVIELENS,
     ("ml-latest-small", "paper"): FEW_STEPS,
     ("amazon-beauty", "paper"): AS_ELSEWHERE,
+    ("ml-1m", "paper"): AS_ELSEWHERE,
 }
 HEAD = (
     "",
