@@ -65,13 +65,18 @@ ON_CDS = (
 AS_ELSEWHERE = (
     "The networks of RecBole and RecTools have one setting each: the one of their row for this log with leave-one-out."
 )
+ON_MOVIELENS_PAPER = (
+    "MA-GNN and the networks of RecBole and RecTools have one setting each: the one of their row for this log with "
+    "leave-one-out. RecBole's SASRec was still getting better when its half hour was over (validation ndcg@10 .2314 after "
+    "4 epochs, .2374 after 5, .2405 after 6)."
+)
 NOTES = {  # on a comparison
     ("amazon-cds", "paper"): ON_CDS,
     ("amazon-beauty", "leave-one-out"): LEVELLED_OFF,
     ("ml-1m", "leave-one-out"): ON_MOVIELENS,
     ("ml-latest-small", "paper"): FEW_STEPS,
     ("amazon-beauty", "paper"): AS_ELSEWHERE,
-    ("ml-1m", "paper"): AS_ELSEWHERE,
+    ("ml-1m", "paper"): ON_MOVIELENS_PAPER,
 }
 HEAD = (
     "",
@@ -191,7 +196,9 @@ def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]
 
 def _is_first_setting(run: Run) -> bool:
     """Whether it is what the system is tried with where it is tried once."""
-    return run.spec.system in OURS or run.spec.settings == system_of(run.spec.system).on(run.spec.data)[0]
+    if run.spec.system in OURS:
+        return run.spec.variant in ("", "setting 1")
+    return run.spec.settings == system_of(run.spec.system).on(run.spec.data)[0]
 
 
 def _choice(run: Run) -> str:

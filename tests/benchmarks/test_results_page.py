@@ -200,6 +200,15 @@ def test_how_many_settings_were_tried_and_which_is_judged_is_said(folder: Path, 
     assert "one more" not in text, "where settings were tried has no part in the table"
 
 
+def test_one_setting_of_ours_that_is_not_the_first_is_named(folder: Path) -> None:
+    data, protocol, refit = next(each for each in COMPARISONS if each[0] == "ml-1m")
+    make_up(setting_specs("MA-GNN", data, protocol)[2:])
+    make_up(final_specs("MA-GNN", data, protocol, refit=refit)[2:])
+    make_up(final_specs(BEST, data, protocol, refit=refit)[:1])
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert "Chosen: MA-GNN (l2 2.0)." in text
+
+
 def test_what_others_published_for_such_a_log_is_below_its_table(folder: Path) -> None:
     for data, protocol, refit in COMPARISONS[:2]:
         make_up(final_specs("Popularity", data, protocol, refit=refit)[:1])
