@@ -39,6 +39,8 @@ def main() -> None:
         page = Page(Path())
         rows = {}
         for run in (run for name in NAMES for run in page.finals(name, data, "leave-one-out", refit=False)):
+            if run.error:
+                continue
             hits = users_of(run.spec).select("user", "recall@10").to_numpy()
             linked_X = linked_U[hits[:, 0].astype(np.int64)]
             rows[run.spec.system] = [hits[:, 1].mean(), hits[linked_X, 1].mean(), hits[~linked_X, 1].mean()]

@@ -46,6 +46,7 @@ def make_up(
         run = Run(
             spec=spec,
             metrics={name: round(float(each.mean()), 6) for name in names},
+            valid={"ndcg@10": round(float(each.mean()), 6)} if spec.on == "valid" else {},
             ci95=dict.fromkeys(names, (level * 0.9, level * 1.1)),
             epochs=12,
             epochs_reached=epochs_reached,
@@ -172,6 +173,14 @@ def test_a_failure_is_named_below_its_table(folder: Path) -> None:
     not_run = text.split("Not run: ")[1].split(".\n")[0].split(", ")
     assert {broken, "Item-kNN with recency"}.isdisjoint(not_run)
     assert "Popularity" in not_run
+
+
+def test_what_was_only_tried_on_the_validation_events_is_not_called_not_run(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[1]
+    make_up([*final_specs("EASE", data, protocol, refit=refit)[:1], *setting_specs("RecBole HGN", data, protocol)[:1]])
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert "Tried on the validation events only (best ndcg@10 there): RecBole HGN (." in text
+    assert "RecBole HGN" not in text.split("Not run: ")[1].split("\n")[0]
 
 
 def test_how_far_a_peers_own_count_is_from_ours_is_said(folder: Path) -> None:
