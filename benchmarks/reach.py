@@ -38,9 +38,8 @@ def main() -> None:
         share = linked_U[users_to_judge(split.train_and_valid, split.test)].mean()
         page = Page(Path())
         rows = {}
-        for run in (run for name in NAMES for run in page.finals(name, data, "leave-one-out", refit=False)):
-            if run.error:
-                continue
+        finals = (run for name in NAMES for run in page.finals(name, data, "leave-one-out", refit=False))
+        for run in (run for run in finals if not run.error):
             hits = users_of(run.spec).select("user", "recall@10").to_numpy()
             linked_X = linked_U[hits[:, 0].astype(np.int64)]
             rows[run.spec.system] = [hits[:, 1].mean(), hits[linked_X, 1].mean(), hits[~linked_X, 1].mean()]

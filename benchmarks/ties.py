@@ -36,15 +36,15 @@ Recalls = tuple[NDArray[np.int64], NDArray[np.float64]]  # the judged users, and
 # The settings that the comparison of systems chose on the validation events (docs/results.md).
 SYSTEMS: dict[str, Callable[[Split], Scorer]] = {
     "magnn best": lambda split: _fitted(split, "best"),
-    "MA-GNN, preset `paper`": lambda split: _fitted(split, "paper"),
+    "MA-GNN": lambda split: _fitted(split, "paper", {"training": {"l2": 0.03}}),
     "Item-kNN with recency": lambda split: item_knn(split.train, split.train_and_valid, KnnSettings(0.65, 0.5)),
     "EASE": lambda split: ease(split.train, split.train_and_valid, 50),
 }
 PEERS = tuple(system.name for system in COMPARED if system.folder != "own")
 
 
-def _fitted(split: Split, preset: str) -> Scorer:
-    return magnn.fit(split, preset=preset, refit=False).scorer(split.train_and_valid)
+def _fitted(split: Split, preset: str, config: dict[str, dict[str, float]] | None = None) -> Scorer:
+    return magnn.fit(split, preset=preset, config=config, refit=False).scorer(split.train_and_valid)
 
 
 def shuffled(events: Interactions, seed: int = 0) -> Interactions:
