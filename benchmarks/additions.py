@@ -79,7 +79,8 @@ def additions_section(page: Page) -> None:
         )
         _table(page, finished)
         page.add(
-            f"p: against the one in bold, {TEST}, of ndcg@10.",
+            f"p: against the one in bold, {TEST}, of ndcg@10. The few numbers of the graph part are learned on these very "
+            "events, so a part of what its row loses may be that.",
             provenance(f"python -m benchmarks.additions {data}", list(finished.values())),
         )
 

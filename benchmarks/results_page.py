@@ -1,4 +1,4 @@
-"""docs/results.md and its pictures, from results/runs/ and nothing else: `python -m benchmarks.results_page`."""
+"""docs/results.md and its pictures, from results/runs/: `python -m benchmarks.results_page`."""
 
 import sys
 from pathlib import Path
@@ -14,10 +14,11 @@ PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "results"
 INTRODUCTION = """# Results
 
-Written by `python -m benchmarks.results_page` from one JSON file a run (`benchmarks/results/runs/`). Every system ranks the
-whole catalogue without what the user has seen; all lists are judged by the package's own evaluator. `ndcg@k` divides by the
-user's own ideal, `ndcg_fixed@k` by that of k hits whatever the user has, as the paper's numbers do. "Refit" means that the
-final model is trained on train + validation for the epochs that the validation events chose; no table mixes the two.
+Written by `python -m benchmarks.results_page`: tables and pictures from one JSON file a run (`benchmarks/results/runs/`),
+what is said of the course of a training from its log, by hand. Every system ranks the whole catalogue without what the user
+has seen; all lists are judged by the package's own evaluator. `ndcg@k` divides by the user's own ideal, `ndcg_fixed@k` by
+that of k hits whatever the user has, as the paper's numbers do. "Refit" means that the final model is trained on train +
+validation for the epochs that the validation events chose; no table mixes the two.
 
 How fair it is. The preset `best` was developed on the validation events of these four logs, and each of its versions was
 run on the test events once it was chosen (docs/experiments.md). The peers have the settings of their libraries or papers

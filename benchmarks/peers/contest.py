@@ -57,11 +57,13 @@ def compete(
             (spec,) = final_specs(name, data, protocol, refit=refit, seed=seed)
             _say(name, f"seed {seed}", stored(spec, retry=retry) or run_in_process(spec))
         return
+    finals = final_specs(name, data, protocol, refit=refit)
+    if setting is not None and not 1 <= setting <= len(finals):
+        raise InputError(f"no setting {setting}: it has settings 1 to {len(finals)}")
     try:
         tried = _try_settings(name, data, protocol, limit, retry=retry, setting=setting)
-        finals = final_specs(name, data, protocol, refit=refit)
         if not tried:
-            raise InputError(f"nothing was tried: it has settings 1 to {len(finals)}, each for {LEAST:.0f} s at least")
+            raise InputError(f"nothing was tried: a setting takes {LEAST:.0f} s at least; give more time")
         chosen = best_of(tried)
         # What failed before may not now: its environment may have been missing.
         final = stored(finals[chosen or 0], retry=retry or chosen is not None)

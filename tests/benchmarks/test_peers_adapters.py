@@ -245,3 +245,16 @@ def test_it_stops_when_the_time_is_up(peer: tuple[str, str, dict[str, Any], int 
     assert report["stopped_by"] == "time"
     assert report["train_seconds"] < 20
     assert (lists[:N_USERS] >= 0).all()
+
+
+@pytest.mark.parametrize("peer", [peer for peer in ONE_OF_EACH if peer[0] != "implicit"], ids=name_of)
+def test_time_ends_an_epoch_before_its_last_batch(
+    peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
+) -> None:
+    """The loss of the epoch, of which the first batch is the same, says how many batches there were."""
+    losses = []
+    for name, seconds in (("cut", 1e-4), ("whole", 1e9)):
+        (tmp_path / name).mkdir()
+        _, _, (progress, *_) = run(tmp_path / name, peer, ("train", "history"), epochs=1, seconds=seconds)
+        losses.append(float(progress.split("loss ")[1].split()[0]))
+    assert losses[0] != losses[1]

@@ -109,12 +109,20 @@ def test_one_setting_alone_is_judged_until_a_better_one_is_tried(
     assert ("setting 1", 60) in system.trained, "a run of all tries what is missing"
 
 
-@pytest.mark.parametrize(("limit", "setting"), [(60, 9), (60, 0), (3, None)])
-def test_no_setting_to_try_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, setting: int | None
+@pytest.mark.parametrize("setting", [0, 9])
+def test_a_setting_that_does_not_exist_is_refused_whatever_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: int
 ) -> None:
+    system = Contest(tmp_path, monkeypatch, "time")
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"no setting {setting}: it has settings 1 to 3"):
+            system.run(setting=setting)
+        system.run(setting=1)
+
+
+def test_too_little_time_for_any_setting_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="nothing was tried"):
-        Contest(tmp_path, monkeypatch, "time").run(limit=limit, setting=setting)
+        Contest(tmp_path, monkeypatch, "time").run(limit=3)
 
 
 @pytest.mark.parametrize(("limit", "trainings"), [(30, 1), (60, 1), (90, 2)])
