@@ -137,10 +137,53 @@ def test_a_save_replaces_an_older_model_and_leaves_nothing_beside(
 ) -> None:
     path = tmp_path / "models" / "model"  # the folder is made too
     fitted_on(list("aabb"), list("xyyx")).save(path)
-    (path / "notes.txt").write_text("goes with the model")
     recommender.save(path)
     assert everything(magnn.load(path)) == everything(recommender)
     assert [file.name for file in path.parent.iterdir()] == ["model"]
+
+
+def test_a_save_does_not_take_along_what_is_beside_a_model(recommender: magnn.Recommender, tmp_path: Path) -> None:
+    fitted_on(list("aabb"), list("xyyx")).save(tmp_path)
+    (tmp_path / "lists.parquet").write_text("of a day's work")
+    before = contents(tmp_path)
+    with pytest.raises(ArtifactError, match=r"has lists\.parquet beside its model, .* move it away"):
+        recommender.save(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_save_replaces_an_older_model_that_had_other_files(recommender: magnn.Recommender, tmp_path: Path) -> None:
+    recommender.save(tmp_path / "model")
+    manifest = json.loads((tmp_path / "model" / artifact.MANIFEST).read_text())
+    manifest["sha256"]["older.npz"] = "0"
+    (tmp_path / "model" / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (tmp_path / "model" / "older.npz").touch()
+    recommender.save(tmp_path / "model")
+    assert set(contents(tmp_path / "model")) == {artifact.MANIFEST, *artifact.FILES}
+
+
+def test_where_a_disk_is_mounted_is_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
+    with pytest.raises(ArtifactError, match="choose a folder in it"):
+        artifact.check_destination(tmp_path)
+
+
+def test_a_place_that_the_system_refuses_is_said(tmp_path: Path) -> None:
+    path = tmp_path / ("m" * 300)
+    with pytest.raises(StorageError, match="File name too long"):
+        artifact.check_destination(path)
+    with pytest.raises(ArtifactError, match="cannot be read: File name too long"):
+        magnn.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"), [("m[1]", "m1"), ("m?", "mx"), ("m*", "mx"), ("size=3", "m1"), ("s[ab", "m1")]
+)
+def test_no_name_is_a_pattern(recommender: magnn.Recommender, tmp_path: Path, name: str, beside: str) -> None:
+    fitted_on(list("aabb"), list("xyyx")).save(tmp_path / beside)
+    recommender.save(tmp_path / name)
+    assert everything(magnn.load(tmp_path / name)) == everything(recommender)
 
 
 def test_a_model_is_as_readable_as_any_new_file(recommender: magnn.Recommender, tmp_path: Path) -> None:

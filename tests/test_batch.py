@@ -1,5 +1,6 @@
 """The file of everybody's lists is what `recommend` says of each, whatever happened on the way to it."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ import magnn
 from magnn import batch
 from magnn.batch import BatchProgress
 from magnn.errors import InputError, Interrupted, StorageError
+from magnn.model.graph_part import GraphConfig, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.ranking.rank import rank
 from tests.conftest import SMALL_MODEL
@@ -215,6 +217,20 @@ def test_parts_of_another_model_or_log_are_discarded(
     recommender.recommend_all(alone, K)
     assert path.read_bytes() == alone.read_bytes()
     assert left and names(tmp_path) == ["alone.parquet", "recs.parquet"]
+
+
+@pytest.mark.parametrize("changed", ["recent", "decay_G"])
+def test_parts_of_another_graph_part_are_discarded(
+    recommender: magnn.Recommender, tmp_path: Path, changed: str
+) -> None:
+    """What weighs an event by its age is in no matrix."""
+    part = count_neighbours(recommender.split.train, GraphConfig(neighbours=3))
+    mixture = copy.deepcopy(part.mixture)
+    torch.nn.init.constant_(mixture.decay_G, 0.4)
+    other = replace(part, recent=2) if changed == "recent" else replace(part, mixture=mixture)
+    path = tmp_path / "recs.parquet"
+    interrupt(replace(recommender, graph_part=other), path)
+    assert watch(replace(recommender, graph_part=part), path)[0].done == 0
 
 
 def test_parts_of_another_k_or_size_are_discarded(

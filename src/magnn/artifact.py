@@ -27,7 +27,7 @@ from magnn.errors import ArtifactError, InputError
 from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
-from magnn.storage import atomic_directory
+from magnn.storage import atomic_directory, explained
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
@@ -128,9 +128,7 @@ def read_artifact(path: Path) -> Fitted:
     try:
         about = json.loads((path / "fit.json").read_text(encoding="utf-8"))
         settings = Settings.model_validate(about["settings"])
-        split = Split(
-            _events(path, about), about["protocol"], pl.read_parquet(path / "events.parquet")["part"].to_numpy()
-        )
+        split = Split(_events(path, about), about["protocol"], _table(path / "events.parquet")["part"].to_numpy())
         model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
         model.load_state_dict(load_file(path / "model.safetensors"))
         graph = None
@@ -164,11 +162,29 @@ def is_artifact(path: Path) -> bool:
 
 
 def check_destination(path: Path) -> None:
-    """Raises ArtifactError if writing a model to `path` would overwrite something that is none."""
-    if path.is_dir() and not any(path.iterdir()):
+    """That a model can be written to `path`, and nothing but a model would be lost.
+
+    Raises:
+        ArtifactError: something else stands there, or beside the files of a model.
+        StorageError: nobody can tell, for the place cannot be read.
+    """
+    with explained(path):
+        if not path.exists():
+            return
+        if path.resolve().is_mount():  # of "." Path says so always
+            raise ArtifactError(f"{path} is where a disk is mounted, which no model can replace; choose a folder in it")
+        names = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
+    if not names:
         return
-    if path.exists() and not is_artifact(path):
+    if not is_artifact(path):
         raise ArtifactError(f"{path} exists and is not a magnn model; choose another output, or move it away")
+    hashes = _read_manifest(path).get("sha256")
+    of_an_older_format = set(hashes) if isinstance(hashes, dict) else set()
+    if foreign := sorted(names - {MANIFEST, *FILES} - of_an_older_format):
+        raise ArtifactError(
+            f"{path} has {foreign[0]} beside its model, which a new model would replace too; move it away, "
+            "or choose another output"
+        )
 
 
 def _graph_tensors(graph: GraphPart) -> dict[str, Tensor]:
@@ -196,8 +212,8 @@ def _graph(tensors: dict[str, Tensor], recent: int, n_items: int) -> GraphPart:
 
 
 def _events(path: Path, about: dict[str, Any]) -> Interactions:
-    events = pl.read_parquet(path / "events.parquet")
-    users, items = pl.read_parquet(path / "users.parquet"), pl.read_parquet(path / "items.parquet")
+    events = _table(path / "events.parquet")
+    users, items = _table(path / "users.parquet"), _table(path / "items.parquet")
     user, item = events["user"].to_numpy(), events["item"].to_numpy()
     if (
         (np.diff(user) < 0).any()
@@ -218,16 +234,25 @@ def _events(path: Path, about: dict[str, Any]) -> Interactions:
     )
 
 
+def _table(path: Path) -> pl.DataFrame:
+    """That very file: no "[" in a folder's name is a pattern, no "=" a column."""
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
 def _verify(path: Path) -> None:
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:  # no right to look, or a name too long
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    if not found:
         raise ArtifactError(f"{path}: no such model; magnn fit EVENTS -o {path} makes one")
     if not is_artifact(path):
         raise ArtifactError(f"{path} is not a magnn model: it has no readable {MANIFEST}")
     manifest = _read_manifest(path)
-    found = manifest.get("format_version")
-    if not isinstance(found, int) or found != FORMAT_VERSION:
-        remedy = "fit it again" if isinstance(found, int) and found < FORMAT_VERSION else "upgrade magnn"
-        raise ArtifactError(f"{path} has format version {found}; this magnn reads {FORMAT_VERSION}: {remedy}")
+    written = manifest.get("format_version")
+    if not isinstance(written, int) or written != FORMAT_VERSION:
+        remedy = "fit it again" if isinstance(written, int) and written < FORMAT_VERSION else "upgrade magnn"
+        raise ArtifactError(f"{path} has format version {written}; this magnn reads {FORMAT_VERSION}: {remedy}")
     hashes = manifest.get("sha256")
     if not isinstance(hashes, dict):
         raise ArtifactError(f"{path}: {MANIFEST} names no hashes; fetch the model again or fit it again")

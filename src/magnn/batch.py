@@ -117,9 +117,11 @@ def _fingerprint(fitted: Fitted, k: int, size: int) -> str:
     for name, value in fitted.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.contiguous().numpy())
-    if fitted.graph_part is not None:
-        digest.update(fitted.graph_part.weighted.data.data)
-        digest.update(fitted.graph_part.popularity.tobytes())
+    if (part := fitted.graph_part) is not None:
+        decays = [part.mixture.decay_G.tolist(), part.recent]
+        digest.update(json.dumps(decays).encode())
+        for array in (part.weighted.data, part.weighted.indices, part.weighted.indptr, part.popularity):
+            digest.update(np.ascontiguousarray(array).data)
     digest.update(np.ascontiguousarray(events.histories.items).data)
     digest.update(np.ascontiguousarray(events.histories.offsets).data)
     return digest.hexdigest()[:16]

@@ -14,7 +14,7 @@ from magnn.data.interactions import Histories
 from magnn.data.split import Split
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted
-from magnn.model.graph_part import GraphPart, count_neighbours
+from magnn.model.graph_part import GraphPart, Mixture, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.ranking.evaluate import evaluate_scorer, of_some_users, users_to_judge
@@ -60,7 +60,8 @@ def fit(
         The recommender. After Ctrl-C, the best one so far, with `completed` False.
 
     Raises:
-        InputError: unusable settings, no such device, a seed below 0, or checkpoints of another run.
+        InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a loss that is
+            no number any more.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
@@ -79,17 +80,21 @@ def fit(
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
-        graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
-        logs = logs + graph_logs
-        refitted = False
-        if selecting and refit and completed:
-            final, final_state, refitted = run.phase("refit", split.train_and_valid, None, state.best_epoch)
-            completed = refitted
-            logs = logs + final_state.logs
-            if refitted:
-                model = final
-                if graph is not None:
-                    graph = count_neighbours(split.train_and_valid, settings.graph, graph.mixture)
+        graph, refitted = None, False
+        # A phase answers Ctrl-C with what it has. Between its epochs, and here, what was there before it is kept.
+        try:
+            graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
+            logs = logs + graph_logs
+            if selecting and refit and completed:
+                final, final_state, completed = run.phase("refit", split.train_and_valid, None, state.best_epoch)
+                logs = logs + final_state.logs
+                if completed:
+                    counted = graph and count_neighbours(split.train_and_valid, settings.graph, graph.mixture)
+                    model, graph, refitted = final, counted, True
+        except KeyboardInterrupt:
+            completed = False
+            if graph is None and settings.graph.neighbours:
+                graph = count_neighbours(history, settings.graph, Mixture.silent())
     return Recommender(model, split, settings, seed, refitted, logs, completed, graph)
 
 
@@ -103,12 +108,13 @@ def check_device(device: str) -> None:
 
 def check_seed(seed: int) -> None:
     """Raises InputError unless random numbers can start from `seed`."""
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more, not {seed}")
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"seed must be from 0 to {SEEDS - 1:,}, not {seed}")
 
 
 PHASES = ("select", "refit", "train")
 GRAPH_PHASE = "graph"
+SEEDS = 2**32  # that NumPy and PyTorch both take
 JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million items, everybody in most logs
 
 
@@ -149,7 +155,7 @@ class _Run:
         state, on_epoch = TrainingState(), None
         if self.checkpoints is not None:
             path = self.checkpoints / f"{name}.safetensors"
-            fingerprint = self._fingerprint(history, epochs)
+            fingerprint = self._fingerprint(history, held_out, epochs)
             if self.resume and path.exists():
                 state = load_checkpoint(path, fingerprint, model, optimizer)
             on_epoch = _checkpointer(path, fingerprint)
@@ -201,10 +207,12 @@ class _Run:
             self.progress(Progress(GRAPH_PHASE, 1, 1, 1, 1, log))
         return part, [log]
 
-    def _fingerprint(self, history: Histories, epochs: int) -> str:
+    def _fingerprint(self, history: Histories, held_out: Histories | None, epochs: int) -> str:
         digest = hashlib.sha256(self.settings.model_dump_json().encode())
-        digest.update(f"{self.seed} {epochs}".encode())
-        digest.update(history.items.tobytes() + history.offsets.tobytes())
+        digest.update(f"{self.seed} {epochs} {history.n_items}".encode())
+        for events in (history, held_out):
+            if events is not None:
+                digest.update(events.items.tobytes() + events.offsets.tobytes())
         return digest.hexdigest()
 
 

@@ -20,7 +20,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or the place cannot be written.
     """
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
@@ -41,19 +41,19 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         StorageError: the disk is full, or the place cannot be written.
     """
     path = path.resolve()  # a link goes on leading to its directory, which is replaced
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             temporary.chmod(0o777 & ~_umask())
             yield temporary
             old = temporary.with_name(temporary.name + ".old")
-            if path.exists():
-                path.rename(old)
             try:
+                if path.exists():
+                    path.rename(old)
                 temporary.rename(path)
-            except OSError:
-                if old.exists():
+            except BaseException:  # Ctrl-C too
+                if old.exists() and not path.exists():
                     old.replace(path)
                 raise
             shutil.rmtree(old, ignore_errors=True)
@@ -68,7 +68,8 @@ def _umask() -> int:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What goes wrong inside with the disk or the place is a StorageError that names `path`."""
     try:
         yield
     except (SafetensorError, PolarsError) as error:  # they write by themselves and wrap what the system says

@@ -77,7 +77,7 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     "no such preset": ("e.csv", GOOD, ["--preset", "bets"], ["'bets'", "paper"]),
     "no such split": ("e.csv", GOOD, ["--split", "random"], ["random", "leave-one-out"]),
     "epochs of 0": ("e.csv", GOOD, ["--epochs", "0"], ["training.epochs = 0"]),
-    "seed below 0": ("e.csv", GOOD, ["--seed", "-1"], ["seed must be 0 or more, not -1"]),
+    "seed below 0": ("e.csv", GOOD, ["--seed", "-1"], ["seed must be from 0 to 4,294,967,295, not -1"]),
     "config not there": ("e.csv", GOOD, ["--config", "no.toml"], ["no.toml"]),
     "item table not there": ("e.csv", GOOD, ["--items", "no.csv"], ["no.csv", "no such file"]),
     "unknown option": ("e.csv", GOOD, ["--sede", "1"], ["--sede"]),
@@ -96,7 +96,9 @@ def test_a_log_that_cannot_be_used(shell: Shell, case: str) -> None:
     assert [path.name for path in shell.folder.iterdir()] == [name], "something was written"
 
 
-@pytest.mark.parametrize("source", ["missing.csv", ".", "sqlite:///missing/shop.db", "nosuch://user:secret@host/db"])
+@pytest.mark.parametrize(
+    "source", ["missing.csv", ".", "sqlite:///shop.db", "sqlite:///missing/shop.db", "nosuch://user:secret@host/db"]
+)
 def test_a_source_that_is_not_there(shell: Shell, source: str) -> None:
     options = ["--query", "SELECT * FROM events"] if "://" in source else []
     result = shell("fit", source, "-o", "model", *options)

@@ -192,6 +192,15 @@ def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyP
     assert shell("recommend", "d/model", "0").code == 0
 
 
+def test_ctrl_c_in_the_demo_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
+    fit = magnn.fit
+    monkeypatch.setattr(magnn, "fit", lambda split, **_: dataclasses.replace(fit(split, epochs=1), completed=False))
+    result = shell("demo", "--offline", "-o", "d")
+    assert (result.code, result.out) == (130, "")
+    assert result.error == "error: interrupted: saved the best so far as d/model; the same command starts again"
+
+
 def test_help_needs_nothing_heavy() -> None:
     code = "import sys; sys.argv = ['magnn', '--help']\nfrom magnn.cli import main\n"
     code += "try: main()\nexcept SystemExit as stopped: code = stopped.code\n"

@@ -102,6 +102,14 @@ def test_a_reader_that_was_never_there_is_no_error(arguments: list[str]) -> None
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT RUN: no /dev/full here")
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([*PYTHON, "data", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: the output cannot be written: No space left on device")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_stream_that_is_not_utf8_is_served_too(shell: Shell, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     """As on Windows behind a pipe, and in old locales: titles cannot all be shown there, JSON can say them all."""

@@ -1,5 +1,6 @@
 """Several files as one log, and files read in pieces: the events of one frame, and errors with file and line."""
 
+import errno
 import gzip
 from itertools import pairwise
 from pathlib import Path
@@ -233,6 +234,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         f"{tmp_path} is a directory; give a file, or a pattern such as '{tmp_path}/*"
     )
     assert "cannot read events from list" in refusal([])
+    assert refusal(tmp_path / f"{'x' * 300}.csv").endswith(".csv: cannot be read: File name too long")
     saved(tmp_path, a="user,item\n", b="user,item\n\n")
     assert refusal(tmp_path / "*.csv") == f"{tmp_path / '*.csv'} has no rows"
     assert refusal([path, tmp_path / "b.csv"]) == f"{path} and 1 more has no rows"
@@ -241,3 +243,15 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_bytes_that_are_no_text_are_refused_in_a_column_that_is_not_used_too(tmp_path: Path) -> None:
     (path := tmp_path / "log.csv").write_bytes(b"user_id,item_id,timestamp,title\n1,a,1,ok\n1,b,2,\xff\n2,a,3,x\n")
     assert "line 3: not UTF-8 text" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "utf8.csv"])
+def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    (path := tmp_path / name).write_text("x")
+    monkeypatch.setattr(Path, "open", refused)
+    assert refusal(path) == f"{path}: cannot be read: Permission denied"

@@ -75,6 +75,17 @@ def test_no_events_no_edges() -> None:
     assert (block == 0).all()
 
 
+def test_without_mkl_the_block_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = count_neighbours(histories_of([[0, 1, 2, 3], [2, 1, 4], [5, 0, 1]], N), GraphConfig(neighbours=3))
+    asked = histories_of([[0, 1], [], [5]], N)
+    blocks = torch.full((2, 3, N), torch.nan)
+    part.fill(asked, blocks[0])
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "mm", None)
+    part.fill(asked, blocks[1])
+    torch.testing.assert_close(*blocks)
+
+
 @settings(deadline=None)
 @given(worlds, st.lists(st.integers(0, N - 1), max_size=6), st.integers(1, 4))
 def test_scores_are_the_formula_and_their_addends_add_up(

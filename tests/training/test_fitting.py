@@ -10,6 +10,7 @@ import torch
 import magnn
 from magnn import fitting
 from magnn.data.split import Split
+from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.training.trainer import Progress
@@ -236,6 +237,14 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
         magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path, resume=True)
 
 
+def test_resuming_with_other_validation_events_is_refused(tmp_path: Path) -> None:
+    walks = [["a", "b", "c", "d"], ["b", "c", "d", "a"]]
+    magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path)
+    walks[0][2:] = "d", "c"
+    with pytest.raises(InputError, match="other data, settings or seed"):
+        magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
 def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     split = small_world()
     magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
@@ -267,12 +276,50 @@ def test_ctrl_c_keeps_the_best_validated_epoch() -> None:
     assert weights_equal(cut, reference)
 
 
+@pytest.mark.parametrize("phase", ["graph", "refit"])
+def test_ctrl_c_between_epochs_keeps_what_was_there_before(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph part is learned, and a refit prepared, outside the loop over epochs."""
+    split, settings = small_world(), {"model": SMALL, "training": {"batch_size": 256}}
+    reference = magnn.fit(split, config=settings, epochs=2, refit=False)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    if phase == "refit":
+        calls = iter([training_windows])
+        monkeypatch.setattr("magnn.fitting.training_windows", lambda *a, **k: next(calls, interrupted)(*a, **k))
+    cut = magnn.fit(split, config=settings, epochs=2, progress=stop)
+    assert not cut.completed and not cut.refit
+    assert weights_equal(cut, reference)
+    assert cut.graph_part is not None and reference.graph_part is not None
+    assert cut.graph_part.mixture.is_silent == (phase == "graph")
+    assert cut.recommend_many(cut.split.events.user_ids[:2].to_list(), k=3)
+    if phase == "refit":
+        np.testing.assert_array_equal(cut.graph_part.weighted.data, reference.graph_part.weighted.data)
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_before_anything_is_there() -> None:
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="nothing to save"):
         magnn.fit(small_world(), config=config(epochs=2), progress=stop)
+
+
+def test_a_training_that_diverges_is_refused() -> None:
+    with pytest.raises(InputError, match=r"the loss of epoch . is nan; lower training\.learning_rate"):
+        magnn.fit(small_world(), config=config(epochs=9, learning_rate=1e30))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range_is_refused(seed: int) -> None:
+    with pytest.raises(InputError, match="seed must be from 0 to"):
+        magnn.fit(small_world(), seed=seed)
 
 
 def test_early_stopping_waits_for_patience_and_keeps_the_best() -> None:

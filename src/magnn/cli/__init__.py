@@ -1,8 +1,11 @@
 """The command line: `main` is the entry point, `app` the commands, `console` what a person sees."""
 
+import errno
 import io
 import os
 import sys
+
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main() -> None:
@@ -25,7 +28,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of our output has gone, as in `magnn recommend ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         code = 1
     except Exception as error:
         # Usage errors. typer before 0.26 took their classes from click, since then it carries its own: no name fits both.
@@ -34,6 +37,11 @@ def main() -> None:
             hint = f"; see {context.command_path} --help" if context else ""
             message = error.format_message().replace("Value error, ", "")  # pydantic's words, which say nothing
             code = _fail(message.strip().rstrip(".?") + hint, 2)
+        elif isinstance(error, OSError) and error.errno in OF_THE_DISK:  # files have said so before, as a StorageError
+            _discard_stdout()
+            code = _fail(
+                f"the output cannot be written: {error.strerror}; free some space or write to another place", 1
+            )
         elif os.environ.get("MAGNN_DEBUG"):
             raise
         else:
@@ -42,6 +50,11 @@ def main() -> None:
                 f"a bug in magnn: {type(error).__name__}: {text}; MAGNN_DEBUG=1 shows where, please report it", 1
             )
     sys.exit(code)
+
+
+def _discard_stdout() -> None:
+    """What it still holds goes nowhere, so that the interpreter's end does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int) -> int:

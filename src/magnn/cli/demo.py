@@ -9,7 +9,7 @@ from magnn.artifact import check_destination
 from magnn.cli import console
 from magnn.data.datasets import Tables, get_dataset, movielens_100k_from_wheel, write_tables
 from magnn.data.synthetic import generate_log
-from magnn.errors import DownloadError
+from magnn.errors import DownloadError, Interrupted
 from magnn.recommender import Recommended, Recommender
 
 SHOWN_USERS = 3
@@ -35,6 +35,8 @@ def run(directory: Path, *, offline: bool = False) -> None:
         recommender = magnn.fit(split, progress=progress)
     console.describe_fit(recommender)
     recommender.save(model)
+    if not recommender.completed:
+        raise Interrupted(f"interrupted: saved the best so far as {model}; the same command starts again")
     with console.spinner("evaluating") as message:
         report = magnn.evaluate(recommender, progress=lambda name: message(f"evaluating {name}"))
     console.show(console.metrics_table(report))

@@ -52,6 +52,7 @@ def tune(
     from magnn.settings import make_settings
 
     make_settings(preset, config)  # what can be told before a long read is told
+    _check_output(output)
     if study is None:
         study = output.with_suffix(".study.db")
     _check_files(output, study, plot, config)
@@ -98,10 +99,14 @@ def _command_line(log: LogOptions) -> str:
     return shlex.join(["magnn", *(log.name if argument == log.events else argument for argument in sys.argv[1:])])
 
 
-def _check_files(output: Path, study: Path, plot: Path | None, config: Path | None) -> None:
-    """Raises InputError for what could not be written after the search, or would take the place of something else."""
+def _check_output(output: Path) -> None:
+    """Raises InputError unless settings can have this name."""
     if output.suffix != ".toml":
         raise InputError(f"{output}: settings are written as TOML; give -o a name that ends in .toml")
+
+
+def _check_files(output: Path, study: Path, plot: Path | None, config: Path | None) -> None:
+    """Raises InputError for what could not be written after the search, or would take the place of something else."""
     if plot is not None:
         if plot.suffix not in (".png", ".svg"):
             raise InputError(f"{plot}: a plot is a .png or an .svg; give --plot a name that ends so")

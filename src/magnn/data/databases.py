@@ -1,5 +1,6 @@
 """From a database URL and a query to a frame; a password is never shown."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -27,6 +28,12 @@ def read_database(url: str, query: str | None) -> tuple[str, pl.DataFrame]:
     engine = _engine(url)
     # Passwords also come in the part behind the "?" (odbc_connect), so that is not shown at all.
     name = engine.url.set(query={}).render_as_string(hide_password=True)
+    database = engine.url.database or ""
+    in_a_file = (
+        engine.url.get_backend_name() == "sqlite" and not database.startswith((":memory:", "file:")) and database
+    )
+    if in_a_file and not Path(database).exists():  # to connect would make it
+        raise InputError(f"{name}: no such file")
     try:
         with engine.connect() as connection:
             return name, pl.read_database(query, connection, infer_schema_length=None)

@@ -26,10 +26,13 @@ def files_of(given: str | Path) -> list[Path]:
     """The file of that name or, where there is none, the files that match it as a pattern, sorted by name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or no right to look.
     """
-    if Path(given).exists():  # one file is meant, even where its name holds the * or [ of a pattern
-        return [Path(given)]
+    try:
+        if Path(given).exists():  # one file is meant, even where its name holds the * or [ of a pattern
+            return [Path(given)]
+    except OSError as error:  # no right to look, or a name too long
+        raise InputError(f"{given}: cannot be read: {error.strerror}") from error
     if not glob.has_magic(str(given)):
         raise InputError(f"{given}: no such file")
     # Unlike Path.glob it leaves hidden files out, as a shell does.
@@ -65,7 +68,9 @@ def separator_of(path: Path) -> str:
 
 def problem_with(path: Path, error: Exception) -> str:
     """One line on a file whose reading ended in `error`: the place, as far as it can be found, and a remedy."""
-    text = first_line(error)
+    if isinstance(error, OSError) and error.strerror:  # what the system says, of the file and not of what is in it
+        return f"{path}: cannot be read: {error.strerror}"
+    text = first_line(error).replace(str(path), path.name)
     if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
         return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
     known = ""

@@ -137,6 +137,8 @@ def _number(ids: pl.Series, outside: Id, kind: str) -> int:
             wanted = int(outside)
         except ValueError:
             raise _unknown(ids, outside, kind) from None
+        if str(wanted) != outside.strip():  # "007" and "1_0" are numbers to Python, and to a log they are not
+            raise _unknown(ids, outside, kind)
     if isinstance(wanted, str):
         position = int(ids.search_sorted(wanted))
     elif -(2**63) <= wanted < 2**63:

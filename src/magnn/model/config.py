@@ -40,7 +40,7 @@ class ModelConfig(BaseModel):
         description="score with queries and items of unit length, times cosine_scale; "
         f"auto: on a log with fewer than {VERY_DENSE} events an item",
     )
-    cosine_scale: float = Field(10.0, gt=0, description="1 / temperature of cosine scores")
+    cosine_scale: float = Field(10.0, gt=0, allow_inf_nan=False, description="1 / temperature of cosine scores")
     recency: bool = Field(
         False, description="items are weighted by age, learned: a mean of the last ones, a logit of the older"
     )
@@ -50,8 +50,12 @@ class ModelConfig(BaseModel):
         f"auto: on a log with {DENSE} events an item or more",
     )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
-    init_std: float = Field(0.02, gt=0, description="standard deviation of the initial embeddings and memory values")
-    position_scale: float = Field(1.0, ge=0, description="amplitude of positions in the long history, in init_std")
+    init_std: float = Field(
+        0.02, gt=0, allow_inf_nan=False, description="standard deviation of the initial embeddings and memory values"
+    )
+    position_scale: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="amplitude of positions in the long history, in init_std"
+    )
 
     @model_validator(mode="after")
     def _something_is_on(self) -> Self:

@@ -143,8 +143,14 @@ class GraphPart:
         return sp.csr_array(self._recent(histories) @ self.weighted)
 
     def fill(self, histories: Histories, out_BN: Tensor) -> None:
-        """`scores` into a dense block (B, N): in a third of the time, for no list of what is there is made on the way."""
-        torch.mm(from_scipy(self._recent(histories)), self._weighted, out=out_BN)
+        """`scores` into a dense block (B, N): in a third of the time, for no list of what is there is made on the way.
+
+        But PyTorch multiplies two sparse matrices only where it has Intel's MKL, which it has not on ARM.
+        """
+        if torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
+            torch.mm(from_scipy(self._recent(histories)), self._weighted, out=out_BN)
+        else:
+            out_BN.copy_(torch.from_numpy(self.scores(histories).toarray()))
 
     def _recent(self, histories: Histories) -> sp.csr_array:
         """Weight of each item among the last events, for each graph, (B, G * N)."""

@@ -4,6 +4,7 @@ Randomness of an epoch (order, negatives, dropout) comes from the seed and the e
 a checkpoint draws what the uninterrupted run would have drawn, and no generator state needs saving.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from magnn.data.interactions import Histories
 from magnn.data.windows import Batch, Windows
+from magnn.errors import InputError
 from magnn.model.magnn import MAGNN
 from magnn.training.config import TrainingConfig
 from magnn.training.losses import bpr, softmax_loss
@@ -110,6 +112,9 @@ def train(
         validate: metrics of the frozen model on held-out events. Without it the last epoch is the best.
         on_epoch: called after each epoch, to write a checkpoint.
 
+    Raises:
+        InputError: the loss is no number any more.
+
     Returns:
         True if training ran to its end, False if Ctrl-C stopped it. Then the best validated epoch is kept as ever, or,
         without validation, the weights as they are. `state.best_epoch` is 0 if no epoch was finished.
@@ -122,6 +127,8 @@ def train(
             started = time.perf_counter()
             loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
             trained = time.perf_counter()
+            if not math.isfinite(loss):
+                raise InputError(f"the loss of epoch {epoch} is {loss}; lower training.learning_rate")
             model.freeze()
             metrics = validate() if validate else {}
             log = EpochLog(phase, epoch, loss, trained - started, time.perf_counter() - trained, metrics)

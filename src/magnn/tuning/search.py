@@ -191,12 +191,11 @@ class _Search:
 
         def listen(at: Progress) -> None:
             self.say(number, at)
-            if at.log and at.phase == "select":
-                if not math.isfinite(at.log.loss):
-                    raise ArithmeticError(f"the loss of epoch {at.epoch} is {at.log.loss}")
-                if self.study.hopeless(at.log.metrics[METRIC], at.epoch) and not first:
-                    raise _Pruned
-            if not first and self.seconds() > self.budget:
+            if first:
+                return
+            if at.log and at.phase == "select" and self.study.hopeless(at.log.metrics[METRIC], at.epoch):
+                raise _Pruned
+            if self.seconds() > self.budget:
                 raise _OutOfTime
 
         try:
