@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.measure import CDS, ROOT, SCRATCH
+from benchmarks.measure import CDS, GENERATED, ROOT
 from benchmarks.page import write_page
 
 NAMES = (
@@ -46,7 +46,7 @@ def run(names: list[str]) -> None:
                 continue
             subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, check=True)
     finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
+        shutil.rmtree(GENERATED, ignore_errors=True)
     write_page()
     print(f"wrote docs/performance.md after {time.monotonic() - started:.0f} s", file=sys.stderr)
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import magnn
 from benchmarks.logs import ML_20M, blocks
-from benchmarks.measure import SCRATCH, Row, in_new_process, main, row
+from benchmarks.measure import GENERATED, Row, in_new_process, main, row
 from magnn.data import datasets
 from magnn.data.download import file_sha256
 
@@ -35,7 +35,7 @@ def prepare(archive: str, raw: int) -> dict[str, float]:
     path = Path(archive)
     datasets.DATASETS[NAME] = replace(entry, file=replace(entry.file, sha256=file_sha256(path)))
     started = time.perf_counter()
-    with TemporaryDirectory(dir=SCRATCH) as folder:
+    with TemporaryDirectory(dir=GENERATED) as folder:
         (Path(folder) / path.name).symlink_to(path)
         fetched = datasets.get_dataset(NAME, Path(folder), raw=bool(raw))
         split = magnn.split(magnn.read_events(fetched.events), "paper")
@@ -44,8 +44,8 @@ def prepare(archive: str, raw: int) -> dict[str, float]:
 
 def run() -> list[Row]:
     """With the recipe, and without it."""
-    path = SCRATCH / f"{NAME}.zip"
-    SCRATCH.mkdir(exist_ok=True)
+    path = GENERATED / f"{NAME}.zip"
+    GENERATED.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_archive(path)
     rows = []

@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    until_stopped(main)
+    until_stopped(main, "stopped")

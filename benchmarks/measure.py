@@ -23,8 +23,9 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = Path(os.environ.get("MAGNN_BENCH_DATA", ROOT.parent / "shared" / "data"))  # the logs; see CONTRIBUTING.md
 CDS = DATA / "amazon-cds" / "events.parquet"
-# Generated logs are large; they are kept from one benchmark to the next, and removed by `python -m benchmarks`.
 SCRATCH = Path(os.environ.get("MAGNN_BENCH_SCRATCH", ROOT / "benchmarks" / "scratch"))
+# Generated logs are large; they are kept from one benchmark to the next, and removed by `python -m benchmarks`.
+GENERATED = SCRATCH / "generated"
 
 
 @dataclass(frozen=True)

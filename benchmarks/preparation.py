@@ -8,7 +8,7 @@ import numpy as np
 
 import magnn
 from benchmarks.logs import ML_20M, write_log
-from benchmarks.measure import SCRATCH, Row, in_new_process, main, row
+from benchmarks.measure import GENERATED, Row, in_new_process, main, row
 from magnn.data.graph import item_graph
 from magnn.data.windows import training_windows
 from magnn.training.negatives import UnseenItems
@@ -24,9 +24,9 @@ REACH = {("csv", "20"): 30.0, ("parquet", "20"): 12.0}
 
 def log_on_disk(million: str, kind: str) -> Path:
     """The generated log of a size, written if it is not there yet."""
-    path = SCRATCH / f"{million}M.{kind}"
+    path = GENERATED / f"{million}M.{kind}"
     if not path.exists():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_log(path, *SIZES[million])
     return path
 

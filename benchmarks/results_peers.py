@@ -104,6 +104,10 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
     if all(run is reference for run in runs):  # nothing to compare yet
         return
     page.add(f"## {data}, {protocol}, {'refit' if refit else 'no refit'}")
+    failures = [f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`" for run in runs if run.error]
+    if not finished:
+        page.add(*failures)
+        return
     p_values = _p_values(finished, reference) if reference else {}
     letters = letters_of_machines(finished)
     tried = {run.spec.system: page.runs(setting_specs(run.spec.system, data, protocol)) for run in finished}
@@ -143,7 +147,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
             )
         ),
         *([f"Chosen: {', '.join(chosen)}."] if chosen else []),
-        *(f"{run.spec.system} failed: `{run.error.splitlines()[-1]}`" for run in runs if run.error),
+        *failures,
         *([note] if (note := NOTES.get((data, protocol))) else []),
     )
     _not_judged(page, [name for name in NAMES if name not in {run.spec.system for run in runs}], data, protocol)

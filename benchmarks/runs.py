@@ -340,12 +340,12 @@ def _slug(words: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words.lower().replace("+", "-plus-")).strip("-")
 
 
-def until_stopped(main: Callable[[], None]) -> None:
-    """Run a command that goes on where it stopped; after Ctrl-C it says so, and of an input error one line."""
+def until_stopped(main: Callable[[], None], said: str = "stopped; the same command goes on from here") -> None:
+    """Run a command; after Ctrl-C, what is `said`, and of an input error one line."""
     try:
         main()
     except InputError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print(said, file=sys.stderr)
         sys.exit(130)

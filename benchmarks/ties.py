@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import magnn
+from benchmarks.peers import environments
+from benchmarks.peers.comparison import system_of
 from benchmarks.peers.contest import lists_of
 from benchmarks.peers.own.adapter import ease
 from benchmarks.peers.systems import SYSTEMS as COMPARED
@@ -100,6 +102,8 @@ def main() -> None:
     wanted = parser.parse_args().system or list(SYSTEMS)
     page = Page(Path())
     peers = {name: _stored(page, name) for name in wanted if name not in SYSTEMS}
+    if any(environments.python_of(system_of(name).folder) is None for name in peers):
+        raise environments.NotBuiltError  # before the first trains
     events = magnn.read_events(log_path(DATA))
     tied_U = tied(events)
     rows: dict[str, list[float]] = {name: [] for name in wanted}
@@ -114,7 +118,9 @@ def main() -> None:
             else:
                 users, recall_X = _peer_on(peers[name], split)
             tied_X = tied_U[users]
-            values += [recall_X.mean(), recall_X[tied_X].mean(), recall_X[~tied_X].mean()]
+            found = recall_X.mean(), recall_X[tied_X].mean(), recall_X[~tied_X].mean()
+            values += found
+            print(f"order of a day: {order}; {name}: recall@10 {', '.join(map(number, found))}", file=sys.stderr)
     page.add(f"{DATA}: {tied_U.mean():.1%} of the test events share their day with the event before.")
     head = [f"{order}, {which}" for order in ("by id", "random") for which in ("all", "shared", "not")]
     page.table(("recall@10", *head), [[name, *map(number, values)] for name, values in rows.items()])
@@ -122,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    until_stopped(main)
+    until_stopped(main, "stopped")

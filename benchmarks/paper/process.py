@@ -1,7 +1,9 @@
 """Runs of the package's own model, each in a process of its own: `python -m benchmarks.paper.process SPEC [cuda]`."""
 
+import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import traceback
@@ -16,6 +18,7 @@ import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
 from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, log_path, read_split
 from magnn.cli.console import training_bar
+from magnn.errors import Interrupted
 from magnn.fitting import check_device
 from magnn.ranking.rank import rank
 
@@ -39,7 +42,7 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     stderr = subprocess.DEVNULL if quiet else None
     code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
-    if code == STOPPED:
+    if code in (STOPPED, -signal.SIGINT):  # the second, before it could answer
         raise KeyboardInterrupt
     if code:
         return failed(spec, f"the process ended with {code}{', killed, as for want of memory' if code == -9 else ''}")
@@ -86,7 +89,9 @@ def run_missing(specs: Sequence[Spec], how: Namespace) -> None:
 def run(spec: Spec, device: str = "cpu") -> Run | None:
     """Fit, rank, judge and store; None after Ctrl-C, from where the next call goes on."""
     split = read_split(spec.data, spec.protocol)
-    checkpoints = SCRATCH / "runs" / spec.path.parent.name / spec.path.stem
+    # By all that names the run, its code too: a run never goes on from another's.
+    name = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+    checkpoints = SCRATCH / "runs" / f"{spec.path.stem}-{name}"
     with training_bar() as progress:
         recommender = magnn.fit(
             split,
@@ -128,7 +133,7 @@ if __name__ == "__main__":
     task = Spec.model_validate_json(sys.argv[1])
     try:
         done = run(task, *sys.argv[2:])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         done = None
     except Exception:
         done = failed(task, traceback.format_exc())

@@ -51,6 +51,7 @@ def compete(
 
     Raises:
         InputError: there is no such setting, or no time for any.
+        NotBuiltError: the peer has no environment.
     """
     if name == BEST:  # nothing to choose
         for seed in range(SEEDS):
@@ -60,23 +61,20 @@ def compete(
     finals = final_specs(name, data, protocol, refit=refit)
     if setting is not None and not 1 <= setting <= len(finals):
         raise InputError(f"no setting {setting}: it has settings 1 to {len(finals)}")
-    try:
-        tried = _try_settings(name, data, protocol, limit, retry=retry, setting=setting)
-        if not tried:
-            raise InputError(f"nothing was tried: a setting takes {LEAST:.0f} s at least; give more time")
-        chosen = best_of(tried)
-        # What failed before may not now: its environment may have been missing.
-        final = stored(finals[chosen or 0], retry=retry or chosen is not None)
-        if chosen is None:
-            final = final or failed(finals[0], next(iter(tried.values())).error or "")
-        elif name in OURS:
-            final = final or run_in_process(finals[chosen])
-        elif final is None or final.valid != tried[chosen].valid:
-            # There is none yet, or one of an older choice.
-            final = _judge_on_test(finals[chosen], tried[chosen], limit)
-        _say(name, "test", final)
-    except environments.NotBuiltError as error:
-        print(f"  {name}: {error}", file=sys.stderr)
+    tried = _try_settings(name, data, protocol, limit, retry=retry, setting=setting)
+    if not tried:
+        raise InputError(f"nothing was tried: a setting takes {LEAST:.0f} s at least; give more time")
+    chosen = best_of(tried)
+    # What failed before may not now: its environment may have been missing.
+    final = stored(finals[chosen or 0], retry=retry or chosen is not None)
+    if chosen is None:
+        final = final or failed(finals[0], next(iter(tried.values())).error or "")
+    elif name in OURS:
+        final = final or run_in_process(finals[chosen])
+    elif final is None or final.valid != tried[chosen].valid:
+        # There is none yet, or one of an older choice.
+        final = _judge_on_test(finals[chosen], tried[chosen], limit)
+    _say(name, "test", final)
 
 
 def lists_of(spec: Spec, split: Split, *, limit: float) -> NDArray[np.int64]:

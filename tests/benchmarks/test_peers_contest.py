@@ -219,14 +219,12 @@ def test_a_result_of_an_older_choice_is_judged_again(tmp_path: Path, monkeypatch
     assert again.valid == {"ndcg@10": pytest.approx(0.3)}
 
 
-def test_a_system_without_its_environment_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_system_without_its_environment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(contest, "read_split", lambda data, protocol: None)
     monkeypatch.setattr(environments, "python_of", lambda folder: None)
-    contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=False, limit=60, retry=False)
-    assert capsys.readouterr().err == "  RecBole HGN: its environment is not built; python -m benchmarks.peers build\n"
+    with pytest.raises(InputError, match=r"^its environment is not built; python -m benchmarks\.peers build$"):
+        contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=False, limit=60, retry=False)
 
 
 def test_our_settings_are_tried_though_the_papers_main_result_is_there(

@@ -175,6 +175,14 @@ def test_a_failure_is_named_below_its_table(folder: Path) -> None:
     assert "Popularity" in not_run
 
 
+def test_failures_alone_are_named_without_a_table(folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[0]
+    failed(final_specs("EASE", data, protocol, refit=refit)[0], "Traceback\nValueError: more than 20,000 items")
+    text = section(results_page.write_page(folder), f"{data}, {protocol}")
+    assert "EASE failed: `ValueError: more than 20,000 items`" in text
+    assert "| " not in text
+
+
 def test_what_was_only_tried_on_the_validation_events_is_not_called_not_run(folder: Path) -> None:
     data, protocol, refit = COMPARISONS[1]
     make_up([*final_specs("EASE", data, protocol, refit=refit)[:1], *setting_specs("RecBole HGN", data, protocol)[:1]])

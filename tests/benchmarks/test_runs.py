@@ -1,6 +1,8 @@
 """Runs are stored whole, found again, and refused if they are of something else."""
 
 import json
+import signal
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 import magnn
 from benchmarks import runs
 from benchmarks.measure import ROOT
+from benchmarks.paper import process
 from benchmarks.paper.process import run_missing
 from benchmarks.runs import (
     KS,
@@ -125,6 +128,16 @@ def test_no_run_is_started_or_recorded_without_its_gpu(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="this PyTorch finds no GPU"):
         run_missing([spec], Namespace(jobs=1, device="cuda", retry=False))
+    assert load(spec) is None
+
+
+@pytest.mark.parametrize("code", [130, -signal.SIGINT])
+def test_ctrl_c_is_no_failure(spec: Spec, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Before it can answer Ctrl-C, the signal ends the process."""
+    monkeypatch.setattr(process, "log_path", lambda data: Path())
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, code))
+    with pytest.raises(KeyboardInterrupt):
+        process.run_in_process(spec)
     assert load(spec) is None
 
 
