@@ -102,8 +102,9 @@ def main() -> None:
     wanted = parser.parse_args().system or list(SYSTEMS)
     page = Page(Path())
     peers = {name: _stored(page, name) for name in wanted if name not in SYSTEMS}
-    if any(environments.python_of(system_of(name).folder) is None for name in peers):
-        raise environments.NotBuiltError  # before the first trains
+    for folder in {system_of(name).folder for name in peers}:  # before the first trains
+        if environments.python_of(folder) is None:
+            raise environments.NotBuiltError(folder)
     events = magnn.read_events(log_path(DATA))
     tied_U = tied(events)
     rows: dict[str, list[float]] = {name: [] for name in wanted}

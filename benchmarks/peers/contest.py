@@ -210,7 +210,7 @@ def _train(spec: Spec, split: Split, *, limit: float | None, epochs: int | None)
     system, folder = system_of(spec.system), _folder(spec)
     python = environments.python_of(system.folder)
     if python is None:
-        raise environments.NotBuiltError
+        raise environments.NotBuiltError(system.folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if epochs is None:

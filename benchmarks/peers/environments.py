@@ -33,8 +33,8 @@ SAME_RESULTS = {
 class NotBuiltError(InputError):
     """A peer cannot run yet."""
 
-    def __init__(self) -> None:
-        super().__init__("its environment is not built; python -m benchmarks.peers build")
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"the environment of {folder} is not built; python -m benchmarks.peers build")
 
 
 class BuildError(Exception):

@@ -5,6 +5,7 @@ Nothing in it is executed on loading. `manifest.json` names the format version a
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -31,6 +32,7 @@ from magnn.storage import atomic_directory, explained
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
+LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what systems leave in a folder that somebody looked at
 MANIFEST = "manifest.json"
 GRAPHS = ("co_occurrence", "followed_by")
 FILES = (
@@ -171,7 +173,7 @@ def check_destination(path: Path) -> None:
     with explained(path):
         if not path.exists():
             return
-        if path.resolve().is_mount():  # of "." Path says so always
+        if os.path.ismount(path.resolve()):  # Path.is_mount is not for Windows before Python 3.12
             raise ArtifactError(f"{path} is where a disk is mounted, which no model can replace; choose a folder in it")
         names = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
     if not names:
@@ -180,7 +182,7 @@ def check_destination(path: Path) -> None:
         raise ArtifactError(f"{path} exists and is not a magnn model; choose another output, or move it away")
     hashes = _read_manifest(path).get("sha256")
     of_an_older_format = set(hashes) if isinstance(hashes, dict) else set()
-    if foreign := sorted(names - {MANIFEST, *FILES} - of_an_older_format):
+    if foreign := sorted(names - {MANIFEST, *FILES} - of_an_older_format - LITTER):
         raise ArtifactError(
             f"{path} has {foreign[0]} beside its model, which a new model would replace too; move it away, "
             "or choose another output"

@@ -61,7 +61,7 @@ def fit(
 
     Raises:
         InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a loss that is
-            no number any more.
+            no number any more, with no validated epoch of before to go back to.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
@@ -81,7 +81,7 @@ def fit(
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
         graph, refitted = None, False
-        # A phase answers Ctrl-C with what it has. Between its epochs, and here, what was there before it is kept.
+        # The epochs of a phase answer Ctrl-C with what they have. Before and after them, what was there before is kept.
         try:
             graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
             logs = logs + graph_logs
@@ -94,7 +94,8 @@ def fit(
         except KeyboardInterrupt:
             completed = False
             if graph is None and settings.graph.neighbours:
-                graph = count_neighbours(history, settings.graph, Mixture.silent())
+                nothing = Histories(np.zeros(0, np.int32), np.zeros(1, np.int64), history.n_items)
+                graph = count_neighbours(nothing, settings.graph, Mixture.silent())
     return Recommender(model, split, settings, seed, refitted, logs, completed, graph)
 
 
@@ -114,7 +115,7 @@ def check_seed(seed: int) -> None:
 
 PHASES = ("select", "refit", "train")
 GRAPH_PHASE = "graph"
-SEEDS = 2**32  # that NumPy and PyTorch both take
+SEEDS = 2**64  # that PyTorch takes
 JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million items, everybody in most logs
 
 

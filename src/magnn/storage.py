@@ -56,7 +56,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                 if old.exists() and not path.exists():
                     old.replace(path)
                 raise
-            shutil.rmtree(old, ignore_errors=True)
+            finally:
+                if path.exists():
+                    shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

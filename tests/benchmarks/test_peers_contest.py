@@ -219,11 +219,13 @@ def test_a_result_of_an_older_choice_is_judged_again(tmp_path: Path, monkeypatch
     assert again.valid == {"ndcg@10": pytest.approx(0.3)}
 
 
-def test_a_system_without_its_environment_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_that_is_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(contest, "read_split", lambda data, protocol: None)
     monkeypatch.setattr(environments, "python_of", lambda folder: None)
-    with pytest.raises(InputError, match=r"^its environment is not built; python -m benchmarks\.peers build$"):
+    with pytest.raises(
+        InputError, match=r"^the environment of recbole is not built; python -m benchmarks\.peers build$"
+    ):
         contest.compete("RecBole HGN", "amazon-beauty", "leave-one-out", refit=False, limit=60, retry=False)
 
 

@@ -77,7 +77,7 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     "no such preset": ("e.csv", GOOD, ["--preset", "bets"], ["'bets'", "paper"]),
     "no such split": ("e.csv", GOOD, ["--split", "random"], ["random", "leave-one-out"]),
     "epochs of 0": ("e.csv", GOOD, ["--epochs", "0"], ["training.epochs = 0"]),
-    "seed below 0": ("e.csv", GOOD, ["--seed", "-1"], ["seed must be from 0 to 4,294,967,295, not -1"]),
+    "seed below 0": ("e.csv", GOOD, ["--seed", "-1"], ["seed must be from 0 to 18,446,744,073,709,551,615, not -1"]),
     "config not there": ("e.csv", GOOD, ["--config", "no.toml"], ["no.toml"]),
     "item table not there": ("e.csv", GOOD, ["--items", "no.csv"], ["no.csv", "no such file"]),
     "unknown option": ("e.csv", GOOD, ["--sede", "1"], ["--sede"]),
@@ -235,6 +235,7 @@ def test_a_full_disk_leaves_the_old_model(
     assert result.code == 2 and "No space left on device" in result.error
     assert {path.name: path.read_bytes() for path in (shell.folder / "model").iterdir()} == before
     # The checkpoints stay: --resume saves the training once there is space.
+    assert "the same command with --resume goes on from there" in result.error
     assert sorted(path.name for path in shell.folder.iterdir()) == ["e.csv", "model", "model.checkpoints"]
     monkeypatch.undo()
     monkeypatch.chdir(shell.folder)

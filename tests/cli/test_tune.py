@@ -122,7 +122,10 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no folder for the study": (["--study", "nowhere/s.db"], ["nowhere/s.db", "no folder nowhere"]),
     "a folder": (["-o", "folder.toml"], ["folder.toml", "folder"]),
     "no name": (["-o", "."], [".toml"]),
-    "a seed too large": (["--seed", "4294967296"], ["from 0 to 4,294,967,295, not 4294967296"]),
+    "a seed too large": (
+        ["--seed", "18446744073709551616"],
+        ["from 0 to 18,446,744,073,709,551,615, not"],
+    ),
     "the log as output": (["-o", "events.csv"], ["events.csv", ".toml"]),
     "the configuration as output": (["-o", "tiny.toml"], ["tiny.toml", "another file"]),
     "the output as study": (["--study", "s.toml"], ["s.toml", "name of its own"]),

@@ -245,13 +245,24 @@ def test_bytes_that_are_no_text_are_refused_in_a_column_that_is_not_used_too(tmp
     assert "line 3: not UTF-8 text" in refusal(path)
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "utf8.csv"])
+@pytest.mark.parametrize("name", ["log.jsonl", "utf8.csv", "utf8.parquet"])
 def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = tmp_path / name
+
     def refused(*_: Any, **__: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
-    (path := tmp_path / name).write_text("x")
+    def refused_by_polars(*_: Any, **__: Any) -> None:
+        raise PermissionError(f"Permission denied (os error 13): {path}")
+
+    path.write_text("x")
     monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(pl, "scan_parquet", refused_by_polars)
     assert refusal(path) == f"{path}: cannot be read: Permission denied"
+
+
+def test_a_name_with_utf8_in_it_says_nothing_of_the_content(tmp_path: Path) -> None:
+    (path := tmp_path / "utf8.parquet").write_text("no parquet")
+    assert "UTF-8" not in refusal(path)

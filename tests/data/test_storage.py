@@ -116,6 +116,23 @@ def test_a_rename_that_fails_leaves_what_was_there(
     assert names(tmp_path) == ["x"] and content(tmp_path / "x") == "old"
 
 
+def test_ctrl_c_after_the_last_rename_leaves_the_new_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python tells of the signal when the system has done its work."""
+    write(atomic_directory, tmp_path / "x", "old")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        rename(self, target)
+        if target == tmp_path / "x":
+            raise KeyboardInterrupt
+        return target
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(atomic_directory, tmp_path / "x", "new")
+    assert names(tmp_path) == ["x"] and content(tmp_path / "x") == "new"
+
+
 @both
 def test_a_place_that_cannot_be_written_is_a_storage_error(atomic: Atomic, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")

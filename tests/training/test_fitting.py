@@ -1,5 +1,6 @@
 """Training as a whole: solvable worlds, repeatability, resuming, early stopping, Ctrl-C."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +278,7 @@ def test_ctrl_c_keeps_the_best_validated_epoch() -> None:
 
 
 @pytest.mark.parametrize("phase", ["graph", "refit"])
-def test_ctrl_c_between_epochs_keeps_what_was_there_before(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_outside_the_epochs_keeps_what_was_there_before(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph part is learned, and a refit prepared, outside the loop over epochs."""
     split, settings = small_world(), {"model": SMALL, "training": {"batch_size": 256}}
     reference = magnn.fit(split, config=settings, epochs=2, refit=False)
@@ -316,7 +317,16 @@ def test_a_training_that_diverges_is_refused() -> None:
         magnn.fit(small_world(), config=config(epochs=9, learning_rate=1e30))
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_training_that_diverges_late_keeps_the_best_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = small_world()
+    epochs = iter([1.0, 1.0, math.nan])
+    monkeypatch.setattr("magnn.training.trainer._train_epoch", lambda *_: next(epochs))
+    rec = magnn.fit(split, config=config(epochs=9), refit=False)
+    assert rec.completed
+    assert [log.epoch for log in rec.logs] == [1, 2]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed: int) -> None:
     with pytest.raises(InputError, match="seed must be from 0 to"):
         magnn.fit(small_world(), seed=seed)

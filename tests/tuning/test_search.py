@@ -207,6 +207,20 @@ def test_a_pruned_training_stops_at_once(split: Split, monkeypatch: pytest.Monke
     assert max(epoch for trial, epoch in seen if trial == 1) == 2
 
 
+def test_the_epochs_of_the_defaults_are_what_others_are_measured_against(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = []
+
+    def hear(self: Study, value: float, epoch: int) -> bool:
+        heard.append(epoch)
+        return False
+
+    monkeypatch.setattr(Study, "hopeless", hear)
+    tune(split, 1)
+    assert heard == [1, 2, 3]
+
+
 def test_bad_settings_are_pruned(split: Split) -> None:
     """With nobody's help: most of what is tried at random is worse than the defaults, and some is much worse."""
     config = {**SMALL, "training": {"epochs": 8}}

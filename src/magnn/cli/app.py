@@ -10,7 +10,7 @@ from magnn.cli import ask
 from magnn.cli.log_options import LogOptions, SplitName, takes_log
 from magnn.cli.options import AsJson, Device, DeviceName, K, ModelPath, Preset, print_json
 from magnn.cli.tune import tune
-from magnn.errors import Interrupted
+from magnn.errors import ArtifactError, Interrupted, StorageError
 
 app = typer.Typer(
     help="Sequential recommendation with MA-GNN: an event log in, an evaluated recommender out.",
@@ -89,7 +89,11 @@ def fit(
                 resume=resume,
                 progress=progress,
             )
-        recommender.save(output)
+        try:
+            recommender.save(output)
+        except (ArtifactError, StorageError) as error:  # checked before the training, but that was long ago
+            kept = f"; the training is kept in {checkpoints}: the same command with --resume goes on from there"
+            raise type(error)(f"{error}{kept if checkpoints.exists() else ''}") from error
     except KeyboardInterrupt:  # outside the loop that answers it, or a second time
         what = "interrupted; the same command with --resume goes on" if checkpoints.exists() else "interrupted"
         raise Interrupted(what) from None

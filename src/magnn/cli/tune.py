@@ -107,6 +107,8 @@ def _check_output(output: Path) -> None:
 
 def _check_files(output: Path, study: Path, plot: Path | None, config: Path | None) -> None:
     """Raises InputError for what could not be written after the search, or would take the place of something else."""
+    from magnn.storage import explained
+
     if plot is not None:
         if plot.suffix not in (".png", ".svg"):
             raise InputError(f"{plot}: a plot is a .png or an .svg; give --plot a name that ends so")
@@ -117,9 +119,11 @@ def _check_files(output: Path, study: Path, plot: Path | None, config: Path | No
     for path in (output, study, plot):
         if path is None:
             continue
-        if path.is_dir():
+        with explained(path):
+            folder, parent = path.is_dir(), path.absolute().parent.is_dir()
+        if folder:
             raise InputError(f"{path}: this is a folder; give the name of a file")
-        if not path.absolute().parent.is_dir():
+        if not parent:
             raise InputError(f"{path}: there is no folder {path.parent}; create it, or choose another place")
         if path is not output and path.absolute() == output.absolute():
             raise InputError(f"{path}: this is the output already; give each file a name of its own")

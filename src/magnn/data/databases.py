@@ -1,12 +1,11 @@
 """From a database URL and a query to a frame; a password is never shown."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from magnn.data.files import first_line
+from magnn.data.files import first_line, is_there
 from magnn.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def read_database(url: str, query: str | None) -> tuple[str, pl.DataFrame]:
     in_a_file = (
         engine.url.get_backend_name() == "sqlite" and not database.startswith((":memory:", "file:")) and database
     )
-    if in_a_file and not Path(database).exists():  # to connect would make it
+    if in_a_file and not is_there(database):  # to connect would make it
         raise InputError(f"{name}: no such file")
     try:
         with engine.connect() as connection:

@@ -28,18 +28,28 @@ def files_of(given: str | Path) -> list[Path]:
     Raises:
         InputError: there is none, or no right to look.
     """
-    try:
-        if Path(given).exists():  # one file is meant, even where its name holds the * or [ of a pattern
-            return [Path(given)]
-    except OSError as error:  # no right to look, or a name too long
-        raise InputError(f"{given}: cannot be read: {error.strerror}") from error
+    if is_there(given):  # one file is meant, even where its name holds the * or [ of a pattern
+        return [Path(given)]
     if not glob.has_magic(str(given)):
         raise InputError(f"{given}: no such file")
     # Unlike Path.glob it leaves hidden files out, as a shell does.
-    found = sorted(path for path in map(Path, glob.glob(str(given), recursive=True)) if path.is_file())  # noqa: PTH207
+    matching = map(Path, glob.glob(str(given), recursive=True))  # noqa: PTH207
+    found = sorted(path for path in matching if is_there(path) and path.is_file())
     if not found:
         raise InputError(f"{given}: no file matches this pattern; see what is there, and quote the pattern in a shell")
     return found
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is a file or folder of that name.
+
+    Raises:
+        InputError: no right to look, or a name too long.
+    """
+    try:
+        return Path(path).exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def kind_of(path: Path) -> Kind:
@@ -68,9 +78,10 @@ def separator_of(path: Path) -> str:
 
 def problem_with(path: Path, error: Exception) -> str:
     """One line on a file whose reading ended in `error`: the place, as far as it can be found, and a remedy."""
-    if isinstance(error, OSError) and error.strerror:  # what the system says, of the file and not of what is in it
-        return f"{path}: cannot be read: {error.strerror}"
-    text = first_line(error).replace(str(path), path.name)
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.strerror):
+        # What the system says, of the file and not of what is in it; polars has it as text alone.
+        return f"{path}: cannot be read: {error.strerror or 'Permission denied'}"
+    text = first_line(error).replace(f": {path}", "").replace(str(path), "it")
     if isinstance(error, UnicodeDecodeError) or "utf-8" in text.lower() or "utf8" in text.lower():
         return f"{path}{_not_utf8_at(path)}: not UTF-8 text; convert it first, for example with iconv -t utf-8"
     known = ""

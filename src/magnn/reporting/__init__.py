@@ -7,13 +7,15 @@ from magnn.recommender import Recommender
 from magnn.reporting.findings import Progress, gather
 from magnn.reporting.page import check_page, render
 from magnn.reporting.plots import write_plots
-from magnn.storage import atomic_file
+from magnn.storage import atomic_file, explained
 
 
 def check_report(path: Path) -> None:
     """Raises InputError if no report could be written to `path`, or a library that it needs is missing."""
     check_page()
-    if path.is_dir():
+    with explained(path):
+        directory = path.is_dir()
+    if directory:
         raise InputError(f"{path} is a directory; name the file to write, for example {path / 'report.html'}")
 
 

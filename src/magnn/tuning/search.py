@@ -191,11 +191,12 @@ class _Search:
 
         def listen(at: Progress) -> None:
             self.say(number, at)
-            if first:
-                return
-            if at.log and at.phase == "select" and self.study.hopeless(at.log.metrics[METRIC], at.epoch):
-                raise _Pruned
-            if self.seconds() > self.budget:
+            if at.log and at.phase == "select":
+                # Of the defaults too: the others are measured against their epochs.
+                hopeless = self.study.hopeless(at.log.metrics[METRIC], at.epoch)
+                if hopeless and not first:
+                    raise _Pruned
+            if not first and self.seconds() > self.budget:
                 raise _OutOfTime
 
         try:

@@ -193,11 +193,11 @@ def check_study(path: Path | None) -> None:
         import sqlalchemy  # noqa: F401
     except ImportError as error:
         raise InputError("tuning needs Optuna: pip install 'magnn[tune]'") from error
-    if path is None or not path.exists():
+    if path is None:
         return
     connection = None
     try:
-        if path.stat().st_size == 0:
+        if not path.exists() or path.stat().st_size == 0:
             return
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\0":
