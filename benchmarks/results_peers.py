@@ -71,8 +71,8 @@ AS_ELSEWHERE = (
     "The networks of RecBole and RecTools have one setting each: the one of their row for this log with leave-one-out."
 )
 ON_BEAUTY_PAPER = (
-    f"{AS_ELSEWHERE} But for GC-SAN, which has all three of its own: half an hour ended the third while it was still "
-    "getting better (validation ndcg@10 .0523, .0547, .0555 after 17 to 19 epochs)."
+    f"{AS_ELSEWHERE} Not so GC-SAN: all three of its own had half an hour together, which ended the third after five "
+    "minutes, while it was still getting better (validation ndcg@10 .0523, .0547, .0555 after 17 to 19 epochs)."
 )
 ON_MOVIELENS_PAPER = (
     f"{AS_ELSEWHERE} So has MA-GNN. RecBole's SASRec was still getting better when its half hour was over (validation "

@@ -46,10 +46,15 @@ def check_output(path: Path) -> None:
     """Raises InputError unless `path` can name a Parquet file."""
     with explained(path):
         directory = path.is_dir()
+        _parts_of(path).exists()  # a name that the parts cannot have is refused too
     if directory:
         raise InputError(f"{path} is a directory; name a file, for example {path / 'recommendations.parquet'}")
     if path.suffix.lower() != ".parquet":
         raise InputError(f"{path}: the lists are written as Parquet; name it {path.with_suffix('.parquet')}")
+
+
+def _parts_of(path: Path) -> Path:
+    return path.with_name(path.name + ".parts")
 
 
 def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchProgress], None] | None = None) -> int:
@@ -59,7 +64,7 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     check_k(k, events.n_items)
     tell = progress or (lambda _: None)
     size = max(1, min(CHUNK, ROWS // k, SCORES // events.n_items))
-    directory = path.with_name(path.name + ".parts")
+    directory = _parts_of(path)
     done = 0
     try:
         # In the name of each part: whatever else runs at the same time, parts of two models are never joined.

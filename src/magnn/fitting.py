@@ -61,7 +61,7 @@ def fit(
 
     Raises:
         InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a loss that is
-            no number any more, with no validated epoch of before to go back to.
+            no number any more.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)

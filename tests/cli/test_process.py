@@ -167,7 +167,9 @@ def test_ctrl_c_before_anything_is_there_leaves_an_older_model(
     assert magnn.load("model").recommend(3) == recommender.recommend(3)
 
 
-@pytest.mark.parametrize("at", [("select", 1), ("select", 3), ("refit", 1)], ids=lambda at: f"{at[0]}-{at[1]}")
+@pytest.mark.parametrize(
+    "at", [("select", 1), ("select", 3), ("graph", 1), ("refit", 1)], ids=lambda at: f"{at[0]}-{at[1]}"
+)
 def test_ctrl_c_in_any_phase_saves_and_resume_ends_where_it_would_have(
     logged: Shell, monkeypatch: pytest.MonkeyPatch, at: tuple[str, int]
 ) -> None:
@@ -178,6 +180,7 @@ def test_ctrl_c_in_any_phase_saves_and_resume_ends_where_it_would_have(
         result = logged(*command)
     assert (result.code, result.out) == (130, "")
     assert "saved the best so far as model" in result.error and "--resume" in result.error
+    assert ("interrupted before the graph was weighed" in result.err) == (at[0] == "graph")
     cut = magnn.load("model")
     assert not cut.completed and not cut.refit
 

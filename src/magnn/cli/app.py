@@ -58,9 +58,13 @@ def fit(
     from magnn.artifact import check_destination
     from magnn.cli import console
     from magnn.settings import make_settings
+    from magnn.storage import explained
 
     make_settings(preset, config, epochs)  # a typo is told before a long read
     check_destination(output)
+    checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
+    with explained(checkpoints):
+        kept = checkpoints.exists()
     if device != DeviceName.cpu:
         from magnn.fitting import check_device
 
@@ -71,8 +75,7 @@ def fit(
     from magnn.fitting import discard_checkpoints
     from magnn.fitting import fit as fit_model
 
-    checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
-    if resume and not checkpoints.exists():
+    if resume and not kept:
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
     keep_freed_memory()
     try:
@@ -92,8 +95,8 @@ def fit(
         try:
             recommender.save(output)
         except (ArtifactError, StorageError) as error:  # checked before the training, but that was long ago
-            kept = f"; the training is kept in {checkpoints}: the same command with --resume goes on from there"
-            raise type(error)(f"{error}{kept if checkpoints.exists() else ''}") from error
+            how_to_go_on = f"; the training is kept in {checkpoints}: the same command with --resume goes on from there"
+            raise type(error)(f"{error}{how_to_go_on if checkpoints.exists() else ''}") from error
     except KeyboardInterrupt:  # outside the loop that answers it, or a second time
         what = "interrupted; the same command with --resume goes on" if checkpoints.exists() else "interrupted"
         raise Interrupted(what) from None

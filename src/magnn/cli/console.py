@@ -81,7 +81,9 @@ def describe_fit(recommender: "Recommender") -> None:
     value = f" with validation {chosen} {max(log.metrics[chosen] for log in selected):.4f}" if selected else ""
     value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""
     part = recommender.graph_part
-    if part is not None and not any(graph.nnz for graph in part.graphs):
+    if part is not None and not recommender.completed and not whole:
+        note("interrupted before the graph was weighed: its part of every score is 0")
+    elif part is not None and not any(graph.nnz for graph in part.graphs):
         note("no two items share a user: the graph part of every score is 0")
     elif part is not None and part.mixture.is_silent:
         note("the graph does not help to rank the validation events: its part of every score is 0")

@@ -113,7 +113,7 @@ def train(
         on_epoch: called after each epoch, to write a checkpoint.
 
     Raises:
-        InputError: the loss is no number any more, and there is no validated epoch of before to go back to.
+        InputError: the loss is no number any more.
 
     Returns:
         True if training ran to its end, False if Ctrl-C stopped it. Then the best validated epoch is kept as ever, or,
@@ -128,8 +128,6 @@ def train(
             loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
             trained = time.perf_counter()
             if not math.isfinite(loss):
-                if state.best_weights and all(value.isfinite().all() for value in state.best_weights.values()):
-                    break  # what comes is no better: the best so far stands
                 raise InputError(f"the loss of epoch {epoch} is {loss}; lower training.learning_rate")
             model.freeze()
             metrics = validate() if validate else {}
