@@ -80,7 +80,8 @@ def additions_section(page: Page) -> None:
         _table(page, finished)
         page.add(
             f"p: against the one in bold, {TEST}, of ndcg@10. The few numbers of the graph part are learned on these very "
-            "events, so a part of what its row loses may be that.",
+            "events; on Amazon Beauty and latest-small, learned on other users, they give nearly as much "
+            "(`python -m benchmarks.unseen_graph`, docs/experiments.md).",
             provenance(f"python -m benchmarks.additions {data}", list(finished.values())),
         )
 
