@@ -328,6 +328,11 @@ def test_what_cannot_be_is_told_before_any_work(
     assert names(tmp_path) == ["folder.parquet"]
 
 
+def test_a_name_too_long_for_the_parts_is_told_before_any_work(recommender: magnn.Recommender, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="File name too long"):
+        recommender.recommend_all(tmp_path / f"{'x' * 245}.parquet", K, progress=lambda _: pytest.fail("it has begun"))
+
+
 def test_a_place_that_cannot_be_is_a_storage_error(recommender: magnn.Recommender, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     for place in ("file/recs.parquet", "recs.parquet"):

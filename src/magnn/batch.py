@@ -46,11 +46,12 @@ def check_output(path: Path) -> None:
     """Raises InputError unless `path` can name a Parquet file."""
     with explained(path):
         directory = path.is_dir()
-        _parts_of(path).exists()  # a name that the parts cannot have is refused too
     if directory:
         raise InputError(f"{path} is a directory; name a file, for example {path / 'recommendations.parquet'}")
     if path.suffix.lower() != ".parquet":
         raise InputError(f"{path}: the lists are written as Parquet; name it {path.with_suffix('.parquet')}")
+    with explained(path):
+        _parts_of(path).exists()  # a name that would be too long with their ending is refused too
 
 
 def _parts_of(path: Path) -> Path:

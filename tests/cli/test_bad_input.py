@@ -242,6 +242,11 @@ def test_a_full_disk_leaves_the_old_model(
     assert shell("fit", "e.csv", "-o", "model", "--epochs", "1", "--resume").code == 0
 
 
+def test_a_name_too_long_for_the_checkpoints_is_told_before_the_log_is_read(shell: Shell) -> None:
+    result = shell("fit", "missing.csv", "-o", "m" * 250)
+    assert result.code == 2 and "File name too long" in result.error
+
+
 def test_a_full_disk_while_training_is_told_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
