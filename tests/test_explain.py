@@ -11,8 +11,7 @@ import magnn
 from magnn.errors import InputError, UnknownIdError
 from magnn.explain import PARTS
 from tests.conftest import SMALL_MODEL
-from tests.training.test_fitting import SMALL, config, partner_world
-from tests.worlds import log_of
+from tests.worlds import SMALL, config, log_of, partner_world
 
 
 def assert_adds_up(found: magnn.Explanation) -> None:

@@ -1,0 +1,116 @@
+"""A fit that is interrupted, and one that goes on from its checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import magnn
+from magnn import fitting
+from magnn.data.windows import training_windows
+from magnn.errors import InputError, Interrupted
+from magnn.training.trainer import Progress
+from tests.worlds import SMALL, config, log_of, small_world, weights_equal
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("stop_after", [("select", 1), ("select", 3), ("refit", 1)])
+def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_after: tuple[str, int]) -> None:
+    split = small_world()
+    settings = {**config(epochs=4, patience=9), "model": {**SMALL, "dropout": dropout}}
+    whole = magnn.fit(split, config=settings)
+
+    def stop(progress: Progress) -> None:
+        if progress.log and (progress.phase, progress.epoch) == stop_after:
+            raise KeyboardInterrupt
+
+    cut = magnn.fit(split, config=settings, checkpoints=tmp_path, progress=stop)
+    assert not cut.completed and not cut.refit
+    resumed = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True)
+    assert resumed.completed and resumed.refit
+    assert weights_equal(resumed, whole)
+    assert [(log.phase, log.epoch, log.loss, log.metrics) for log in resumed.logs] == [
+        (log.phase, log.epoch, log.loss, log.metrics) for log in whole.logs
+    ]
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
+    with pytest.raises(InputError, match="other data, settings or seed"):
+        magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path, resume=True)
+
+
+def test_resuming_with_other_validation_events_is_refused(tmp_path: Path) -> None:
+    walks = [["a", "b", "c", "d"], ["b", "c", "d", "a"]]
+    magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path)
+    walks[0][2:] = "d", "c"
+    with pytest.raises(InputError, match="other data, settings or seed"):
+        magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
+def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
+    path = tmp_path / "select.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
+def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:
+    split = small_world()
+    magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path)
+    magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path)
+    magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path, resume=True)
+    fitting.discard_checkpoints(tmp_path)
+    assert not tmp_path.exists()
+
+
+def test_ctrl_c_keeps_the_best_validated_epoch() -> None:
+    split = small_world()
+
+    def stop(progress: Progress) -> None:
+        if progress.epoch == 3 and not progress.log:
+            raise KeyboardInterrupt
+
+    cut = magnn.fit(split, config=config(epochs=9), progress=stop)
+    best = max(cut.logs, key=lambda log: log.metrics["ndcg@10"]).epoch
+    reference = magnn.fit(split, config=config(epochs=best), refit=False)
+    assert weights_equal(cut, reference)
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("phase", ["graph", "refit"])
+def test_ctrl_c_outside_the_epochs_keeps_what_was_there_before(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph part is learned, and a refit prepared, outside the loop over epochs."""
+    split, settings = small_world(), {"model": SMALL, "training": {"batch_size": 256}}
+    reference = magnn.fit(split, config=settings, epochs=2, refit=False)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    if phase == "refit":
+        calls = iter([training_windows])
+        monkeypatch.setattr("magnn.fitting.training_windows", lambda *a, **k: next(calls, interrupted)(*a, **k))
+    cut = magnn.fit(split, config=settings, epochs=2, progress=stop)
+    assert not cut.completed and not cut.refit
+    assert weights_equal(cut, reference)
+    assert cut.graph_part is not None and reference.graph_part is not None
+    assert cut.graph_part.mixture.is_silent == (phase == "graph")
+    assert cut.recommend_many(cut.split.events.user_ids[:2].to_list(), k=3)
+    if phase == "refit":
+        np.testing.assert_array_equal(cut.graph_part.weighted.data, reference.graph_part.weighted.data)
+
+
+def test_ctrl_c_before_anything_is_there() -> None:
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="nothing to save"):
+        magnn.fit(small_world(), config=config(epochs=2), progress=stop)
