@@ -21,7 +21,7 @@ from magnn.artifact import Fitted
 from magnn.errors import InputError, Interrupted
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import check_k, rank
-from magnn.storage import atomic_file, explained
+from magnn.storage import atomic_file, check_file, explained
 
 LAYOUT = 1  # of a part, counted up when its columns change
 CHUNK = 8192  # users of a part, unless a limit below makes it fewer
@@ -44,10 +44,7 @@ class BatchProgress(NamedTuple):
 
 def check_output(path: Path) -> None:
     """Raises InputError unless `path` can name a Parquet file."""
-    with explained(path):
-        directory = path.is_dir()
-    if directory:
-        raise InputError(f"{path} is a directory; name a file, for example {path / 'recommendations.parquet'}")
+    check_file(path, "recommendations.parquet")
     if path.suffix.lower() != ".parquet":
         raise InputError(f"{path}: the lists are written as Parquet; name it {path.with_suffix('.parquet')}")
     with explained(path):

@@ -10,7 +10,19 @@ from pathlib import Path
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
-from magnn.errors import StorageError
+from magnn.errors import InputError, StorageError
+
+
+def check_file(path: Path, example: str) -> None:
+    """That a file can have the name `path`, as the file `example` in a directory could.
+
+    Raises:
+        InputError: it is a directory.
+        StorageError: nobody can tell, for the place cannot be read.
+    """
+    with explained(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a directory; name a file, for example {path / example}")
 
 
 @contextmanager

@@ -120,7 +120,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no trial": (["--trials", "0"], ["trials must be 1 or more, not 0"]),
     "no folder": (["-o", "nowhere/s.toml"], ["nowhere/s.toml", "no folder nowhere", "create it"]),
     "no folder for the study": (["--study", "nowhere/s.db"], ["nowhere/s.db", "no folder nowhere"]),
-    "a folder": (["-o", "folder.toml"], ["folder.toml", "folder"]),
+    "a folder": (["-o", "folder.toml"], ["folder.toml is a directory", "name a file"]),
     "no name": (["-o", "."], [".toml"]),
     "a seed too large": (
         ["--seed", "18446744073709551616"],

@@ -107,7 +107,7 @@ def _check_output(output: Path) -> None:
 
 def _check_files(output: Path, study: Path, plot: Path | None, config: Path | None) -> None:
     """Raises InputError for what could not be written after the search, or would take the place of something else."""
-    from magnn.storage import explained
+    from magnn.storage import check_file
 
     if plot is not None:
         if plot.suffix not in (".png", ".svg"):
@@ -116,14 +116,11 @@ def _check_files(output: Path, study: Path, plot: Path | None, config: Path | No
             import matplotlib  # noqa: F401
         except ImportError as error:
             raise InputError("plotting needs Matplotlib: pip install 'magnn[plots]'") from error
-    for path in (output, study, plot):
+    for path, example in ((output, "tuned.toml"), (study, "tuned.study.db"), (plot, "tuned.png")):
         if path is None:
             continue
-        with explained(path):
-            folder, parent = path.is_dir(), path.absolute().parent.is_dir()
-        if folder:
-            raise InputError(f"{path}: this is a folder; give the name of a file")
-        if not parent:
+        check_file(path, example)
+        if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}; create it, or choose another place")
         if path is not output and path.absolute() == output.absolute():
             raise InputError(f"{path}: this is the output already; give each file a name of its own")

@@ -2,21 +2,17 @@
 
 from pathlib import Path
 
-from magnn.errors import InputError
 from magnn.recommender import Recommender
 from magnn.reporting.findings import Progress, gather
 from magnn.reporting.page import check_page, render
 from magnn.reporting.plots import write_plots
-from magnn.storage import atomic_file, explained
+from magnn.storage import atomic_file, check_file
 
 
 def check_report(path: Path) -> None:
     """Raises InputError if no report could be written to `path`, or a library that it needs is missing."""
     check_page()
-    with explained(path):
-        directory = path.is_dir()
-    if directory:
-        raise InputError(f"{path} is a directory; name the file to write, for example {path / 'report.html'}")
+    check_file(path, "report.html")
 
 
 def report(
