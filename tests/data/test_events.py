@@ -148,6 +148,14 @@ def test_without_a_time_column_the_order_is_that_of_the_log_and_noted() -> None:
     assert events.notes[1:] == ("no time column: the log is taken in its own order",)
 
 
+def test_ties_in_time_keep_the_order_of_the_log_and_are_noted() -> None:
+    log = pl.DataFrame({"user": list("aabaab"), "item": list("zyxwzv"), "time": [5, 5, 5, 1, 6, 7]})
+    events = read_events(log)
+    assert flat(events) == [("a", "w", 1), ("a", "z", 5), ("a", "y", 5), ("b", "x", 5), ("b", "v", 7)]
+    noted = "ties in time: 1 of 5 events (20.0%) have that of the user's event before; they keep the order of the log"
+    assert events.notes[1:] == (noted,), "of the events that are kept, and of one user"
+
+
 # Order, repeats, thresholds -------------------------------------------------------------------------------------------
 
 Row = tuple[int, int, int, int]  # user, item, time, rating

@@ -104,6 +104,7 @@ def read_events(
     user_ids, users = _renumbered(user_ids, log.users)
     item_ids, numbers = _renumbered(item_ids, log.items)
     _check_enough(raw.name, user_ids, item_ids, dropped)
+    notes += _ties(log)
     item_table = None
     if items is not None:
         item_table, more_notes = _item_table(open_source(items), item_ids)
@@ -216,6 +217,14 @@ def _is_first(log: Log) -> NDArray[np.bool_]:
     pairs = pairs[order]
     first[order[1:]] = pairs[1:] != pairs[:-1]
     return first
+
+
+def _ties(log: Log) -> list[str]:
+    """A note, if events in order are of one user and one time."""
+    tied = np.count_nonzero((log.users[1:] == log.users[:-1]) & (log.times[1:] == log.times[:-1]))
+    events = len(log.users)
+    found = f"ties in time: {tied:,} of {events:,} events ({tied / events:.1%}) have that of the user's event before"
+    return [f"{found}; they keep the order of the log"] if tied else []
 
 
 def _check_enough(name: str, user_ids: pl.Series, item_ids: pl.Series, dropped: dict[str, int]) -> None:
