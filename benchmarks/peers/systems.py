@@ -63,8 +63,8 @@ _SASREC_BEAUTY = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.5, "session
 _SASREC_MOVIELENS = {"loss": "BCE", "n_negatives": 1, "dropout_rate": 0.2, "session_max_len": 200}
 _SASREC_SOFTMAX = {"loss": "softmax", "dropout_rate": 0.2, "session_max_len": 50} | _PATIENCE_SOFTMAX
 # eSASRec's paper (2025, arXiv:2508.06450), its settings with leave-one-out, of Beauty and of MovieLens-1M. Then, on a
-# sparse log, the 64 factors that its authors' own page names, with the dropout of SASRec's paper; on MovieLens the loss of
-# gSASRec (Petrov and Macdonald 2023, t = .75). Then the other log's setting.
+# sparse log, the 64 factors that its authors' own page names, with the dropout of SASRec's paper, and with theirs; on
+# MovieLens the loss of gSASRec (Petrov and Macdonald 2023, t = .75), and Beauty's setting.
 _ESASREC = {
     "transformer_layers_type": "rectools.models.nn.transformers.ligr.LiGRLayers",
     "use_key_padding_mask": True,
@@ -76,7 +76,7 @@ _ESASREC = {
 } | _PATIENCE
 _ESASREC_BEAUTY = {"n_factors": 256, "n_blocks": 1, "dropout_rate": 0.2, "session_max_len": 50}
 _ESASREC_MOVIELENS = {"n_factors": 64, "n_blocks": 2, "dropout_rate": 0.1, "session_max_len": 200}
-_SMALLER = {"n_factors": 64, "dropout_rate": 0.5}
+_SMALLER = {"n_factors": 64}
 _GBCE = {"loss": "gBCE", "gbce_t": 0.75}
 
 NEIGHBOURS = (5, 10, 20, 50, 100, 300, 1000)
@@ -179,7 +179,7 @@ SYSTEMS = (
         "RecTools eSASRec",
         "rectools",
         "sasrec",
-        _each(_ESASREC, _ESASREC_BEAUTY, _ESASREC_BEAUTY | _SMALLER, _ESASREC_MOVIELENS),
+        _each(_ESASREC | _ESASREC_BEAUTY, {}, _SMALLER | {"dropout_rate": 0.5}, _SMALLER),
         movielens=_each(_ESASREC, _ESASREC_MOVIELENS, _ESASREC_MOVIELENS | _GBCE, _ESASREC_BEAUTY),
     ),
 )
