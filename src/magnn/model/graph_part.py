@@ -2,7 +2,7 @@
 
 Not of the paper, whose item graph only smooths embeddings. A sparse log consists of sharp facts, that whoever has this item
 takes that one, and a table of 64 numbers an item cannot hold them; a sparse matrix can. Its edges are counted, and how
-counts become scores is a dozen learned numbers:
+counts become scores is eleven learned numbers:
 
     graph(u, j) = sum over recent items i, graphs g of exp(scale_g - |decay_g| * age(i)) * G_ij
     G_ij = c_ij^power_g / ((n_i + 5)^source_g * (n_j + 5)^target_g)
