@@ -176,6 +176,10 @@ def test_a_place_that_the_system_refuses_is_said(tmp_path: Path) -> None:
         artifact.check_destination(path)
     with pytest.raises(ArtifactError, match="cannot be read: File name too long"):
         magnn.load(path)
+    path = tmp_path / "loop"
+    path.symlink_to(path)
+    with pytest.raises(StorageError, match="Too many levels of symbolic links"):
+        artifact.check_destination(path)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +363,12 @@ def widen(model: Path) -> None:
     (model / "fit.json").write_text(json.dumps(about))
 
 
+def no_seed(model: Path) -> None:
+    about = json.loads((model / "fit.json").read_text())
+    del about["seed"]
+    (model / "fit.json").write_text(json.dumps(about))
+
+
 def empty_about(model: Path) -> None:
     (model / "fit.json").write_text("[]")
 
@@ -373,7 +383,18 @@ def no_tensors(model: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [swap_users, drop_items, drop_events, rename_column, add_a_setting, widen, empty_about, odd_log, no_tensors],
+    [
+        swap_users,
+        drop_items,
+        drop_events,
+        rename_column,
+        add_a_setting,
+        widen,
+        no_seed,
+        empty_about,
+        odd_log,
+        no_tensors,
+    ],
     ids=lambda damage: damage.__name__,
 )
 def test_files_that_do_not_belong_together_are_refused_whatever_their_hashes(

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import magnn
+from magnn.cli import console
 from magnn.data.split import Split
 from magnn.errors import InputError
 from tests.conftest import SMALL_MODEL
+from tests.worlds import log_of
 
 Log = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -200,3 +202,17 @@ def test_no_other_part_is_ranked(not_refitted: magnn.Recommender) -> None:
 def test_k_must_fit_the_catalogue(recommender: magnn.Recommender, k: int) -> None:
     with pytest.raises(InputError, match=f"k must be between 1 and .* not {k}"):
         magnn.evaluate(recommender, k=k)
+
+
+def test_item_knn_does_not_say_that_it_chose_where_there_was_nothing_to_choose_by(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for sequences, chosen in (
+        ([["x", "y"], ["y", "z"], ["z", "x"]], False),
+        ([["x", "y", "z"], ["y", "z", "x"]], True),
+    ):
+        report = magnn.evaluate(fitted_on(log_of(sequences, "leave-one-out")), k=2)
+        assert report.knn is not None and report.knn_chosen == chosen
+        console.show(console.metrics_table(report))
+        assert ("chosen on validation" in capsys.readouterr().out) == chosen
+    assert not magnn.evaluate(fitted_on(log_of(sequences, "leave-one-out")), k=2, baselines=False).knn_chosen

@@ -129,8 +129,20 @@ def test_not_a_number_is_no_learning_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_epochs_below_one_are_refused(epochs: int) -> None:
-    with pytest.raises(InputError, match=f"training.epochs = {epochs}"):
+    with pytest.raises(InputError, match=f"^settings: training.epochs = {epochs}"):
         make_settings(epochs=epochs)
+
+
+def test_a_file_is_not_blamed_for_an_argument(tmp_path: Path) -> None:
+    path = toml(tmp_path, "[training]\nepochs = 1\n")
+    with pytest.raises(InputError, match=r"^settings: training\.epochs = 0"):
+        make_settings(config=path, epochs=0)
+    with pytest.raises(InputError, match=r"\.toml: training\.epochs = 0"):
+        make_settings(config=toml(tmp_path, "[training]\nepochs = 0\n"))
+
+
+def test_a_file_may_be_named_by_a_string(tmp_path: Path) -> None:
+    assert make_settings(config=str(toml(tmp_path, "[model]\ndim = 7\n"))).model.dim == 7
 
 
 @pytest.mark.parametrize(

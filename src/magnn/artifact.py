@@ -55,7 +55,7 @@ class Fitted:
         split: the event log and its parts; ids and titles come from here.
         settings, seed: what it was fitted with.
         refit: whether the validation events were trained on too.
-        logs: one entry per epoch of each phase.
+        logs: one entry per epoch of each phase, and one for the graph part, which has no loss (0).
         completed: False if Ctrl-C cut the training short.
         graph_part: neighbours and popularity; None where they are off.
     """
@@ -74,7 +74,7 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
     """Write to the directory `path`, replacing a model that stands there.
 
     Raises:
-        ArtifactError: `path` exists and is not a model.
+        ArtifactError: see `check_destination`.
         StorageError: the disk is full or the place cannot be written; an older model there is left as it was.
     """
     check_destination(path)
@@ -124,7 +124,7 @@ def read_artifact(path: Path) -> Fitted:
     """Read it back, the same to the bit.
 
     Raises:
-        ArtifactError: no such directory, not a model, of a newer format, or damaged: every file's hash is checked.
+        ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
     """
     _verify(path)
     try:
@@ -138,6 +138,7 @@ def read_artifact(path: Path) -> Fitted:
             graph = _graph(load_file(path / "graph.safetensors"), settings.graph.recent, split.events.n_items)
         lines = (path / "training.jsonl").read_text(encoding="utf-8").splitlines()
         logs = [EpochLog(**json.loads(line)) for line in lines]
+        return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"], graph)
     except (
         OSError,
         ValueError,
@@ -152,7 +153,6 @@ def read_artifact(path: Path) -> Fitted:
         raise ArtifactError(
             f"{path}: its files do not belong together ({str(error).splitlines()[0]}); fit it again"
         ) from error
-    return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"], graph)
 
 
 def is_artifact(path: Path) -> bool:
@@ -171,7 +171,9 @@ def check_destination(path: Path) -> None:
         StorageError: nobody can tell, for the place cannot be read.
     """
     with explained(path):
-        if not path.exists():
+        try:
+            path.stat()
+        except FileNotFoundError:
             return
         if os.path.ismount(path.resolve()):  # Path.is_mount is not for Windows before Python 3.12
             raise ArtifactError(f"{path} is where a disk is mounted, which no model can replace; choose a folder in it")

@@ -22,7 +22,7 @@ class UnknownIdError(InputError):
 
 
 class ArtifactError(InputError):
-    """A directory that is not a magnn model, is damaged, or was written by a newer version."""
+    """No magnn model, a damaged one, or one of another format version; or a place whose content a new one would replace."""
 
 
 class StorageError(InputError):

@@ -9,7 +9,7 @@ import numpy as np
 from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
 from magnn.ranking.baselines import KnnSettings, choose_knn, item_knn, popularity
-from magnn.ranking.evaluate import Evaluation, evaluate_scorer
+from magnn.ranking.evaluate import Evaluation, evaluate_scorer, users_to_judge
 from magnn.ranking.rank import Scorer, check_k
 from magnn.recommender import Recommender
 
@@ -26,7 +26,8 @@ class Report:
         refit: whether the validation events were trained on.
         n_users: users evaluated; n_cold: users with held-out events but no history, who are not.
         n_items: the catalogue.
-        knn: settings that item-kNN chose on the validation events; None without baselines.
+        knn: settings of item-kNN; None without baselines.
+        knn_chosen: whether it chose them on the validation events; where nobody has any to choose by, it has fixed ones.
     """
 
     on: Literal["test", "valid"]
@@ -38,6 +39,7 @@ class Report:
     n_items: int
     systems: dict[str, Evaluation]
     knn: KnnSettings | None = None
+    knn_chosen: bool = False
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -86,8 +88,8 @@ def evaluate(
         progress: called with the name of each system before its turn.
 
     Raises:
-        InputError: another split than the fitted one, nothing held out, validation events that were trained on, or k
-            outside [1, n_items].
+        InputError: another split than the fitted one, `on` neither of the two, nothing held out, validation events that
+            were trained on, or k outside [1, n_items].
     """
     fitted = recommender.split
     if split is not None and not _same(split, fitted):
@@ -122,7 +124,8 @@ def evaluate(
         systems[name] = evaluate_scorer(make(), history, held_out, k)
     n_users = len(systems[MODEL].users)
     n_cold = int((held_out.lengths > 0).sum()) - n_users
-    return Report(on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems, knn)
+    chosen = knn is not None and len(users_to_judge(fitted.train, fitted.valid)) > 0
+    return Report(on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems, knn, chosen)
 
 
 def _same(a: Split, b: Split) -> bool:

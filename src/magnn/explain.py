@@ -145,10 +145,11 @@ class Explanation:
         return sorted((c for c in causes if abs(c.share) >= 0.005), key=lambda c: -abs(c.share))
 
     def in_words(self) -> str:
-        """A sentence or three.
+        """A few sentences.
 
         Example:
-            "Aliens is number 1 for alice. 78% because of what came last: Alien (51%), Heat (27%); 22% because of taste."
+            "Aliens is number 1 for alice. 78% because of what came last: Alien (51%), Heat (27%); 22% because of its
+            popularity."
         """
         whom = "" if self.user is None else f" for {self.user}"
         place = f"is number {self.rank:,}{whom}" if self.rank else "is in the history, so it is never recommended"

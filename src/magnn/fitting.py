@@ -2,10 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,8 @@ from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer, encode, user_scorer
 from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
-from magnn.settings import Settings, make_settings
+from magnn.settings import Config, Settings, make_settings
+from magnn.storage import explained
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
 from magnn.training.trainer import EpochLog, Progress, TrainingState, make_optimizer, train
@@ -32,12 +32,12 @@ def fit(
     split: Split,
     *,
     preset: str | None = None,
-    config: Path | Mapping[str, Any] | None = None,
+    config: Config | None = None,
     epochs: int | None = None,
     seed: int = 0,
     refit: bool = True,
     device: str = "cpu",
-    checkpoints: Path | None = None,
+    checkpoints: Path | str | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Recommender:
@@ -47,12 +47,13 @@ def fit(
     validation events and kept. Where the users and items are very many, a random part of the users validates (`JUDGED`).
 
     Args:
-        split: from `magnn.split`. Where it has no validation events (protocol "none"), all epochs are run, once.
+        split: from `magnn.split`. Where no user has both training and validation events (protocol "none", or "time" if
+            all who come later are new), all epochs are run, once, and what weighs the graph's counts is not learned.
         preset, config, epochs: see `magnn.settings.make_settings`.
         seed: the same seed on the same machine gives the same model.
         refit: False stops after the first phase, for comparison with leaderboards that never train on validation events.
         device: where to train, "cpu" or, with a build of PyTorch for it, "cuda"; the result is on the CPU.
-        checkpoints: directory for checkpoints; created.
+        checkpoints: directory for checkpoints; created. Without `resume`, those that a fit left there are removed.
         resume: go on from the checkpoints found there, to the same result as an uninterrupted run.
         progress: called after each batch and each epoch.
 
@@ -62,6 +63,7 @@ def fit(
     Raises:
         InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a loss that is
             no number any more.
+        StorageError: the checkpoints cannot be written.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
@@ -70,8 +72,13 @@ def fit(
     history, held_out = split.train, split.valid
     settings = settings.for_log(len(history.items), history.n_items)
     selecting = len(users_to_judge(history, held_out)) > 0
-    if checkpoints is not None and not resume:
-        discard_checkpoints(checkpoints)
+    refitted = refit and not selecting and len(held_out.items) > 0
+    if refitted:  # nobody to choose by, so nothing is kept from training
+        history, held_out = split.train_and_valid, held_out.where(np.zeros(len(held_out.items), bool))
+    if checkpoints is not None:
+        checkpoints = Path(checkpoints)
+        if not resume:
+            discard_checkpoints(checkpoints)
     run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
     with torch.random.fork_rng(devices=[]):
         model, state, completed = run.phase(
@@ -80,7 +87,7 @@ def fit(
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
-        graph, refitted = None, False
+        graph = None
         # The epochs of a phase answer Ctrl-C with what they have. Before and after them, what was there before is kept.
         try:
             graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
@@ -120,11 +127,12 @@ JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million ite
 
 
 def discard_checkpoints(directory: Path) -> None:
-    """Remove the checkpoints of a fit, and their directory if nothing else is in it."""
-    for name in PHASES:
-        (directory / f"{name}.safetensors").unlink(missing_ok=True)
-    if directory.is_dir() and not any(directory.iterdir()):
-        directory.rmdir()
+    """Remove the checkpoints of a fit, and their directory if nothing else is in it. Raises StorageError if it cannot."""
+    with explained(directory):
+        for name in PHASES:
+            (directory / f"{name}.safetensors").unlink(missing_ok=True)
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from magnn.errors import InputError
 from magnn.explain import Explanation, explain, html_table
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import user_scorer
-from magnn.ranking.rank import Scorer, check_k, rank
+from magnn.ranking.rank import Scorer, rank
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Recommender(Fitted):
         focus: float = 0.0,
         without: Iterable[Id] = (),
     ) -> Recommendations:
-        """The k best items that the user has not touched, best first; fewer if fewer are left.
+        """The k best items that are not in the history, best first; fewer if fewer are left.
 
         Args:
             user: a user of the log; everything the log knows of the user counts, held-out events too.
@@ -75,8 +75,8 @@ class Recommender(Fitted):
 
         Raises:
             UnknownIdError: the user or an item is not in the log.
-            InputError: neither user nor history, k outside [1, n_items], focus outside [-1, 1] or without a gate, or
-                `without` an item that is not in the history.
+            InputError: neither user nor history, no `user` and nothing in the history, k outside [1, n_items], focus
+                outside [-1, 1] or without a gate, or `without` an item that is not in the history.
 
         Example (after `rec = magnn.fit(split)`):
             rec.recommend("alice", k=3); rec.recommend(history=["alien", "heat"]); rec.recommend("alice", focus=1)
@@ -186,7 +186,8 @@ class Recommender(Fitted):
         """
         events = self.split.events
         number = events.item_number(item)
-        check_k(k, events.n_items - 1)
+        if not 1 <= k < events.n_items:
+            raise InputError(f"k must be between 1 and the {events.n_items - 1:,} other items, not {k}")
         directions_ND = torch.nn.functional.normalize(self.model.items.detach(), dim=1)
         itself = Histories(np.array([number], np.int32), np.array([0, 1]), events.n_items)
         items_UK, scores_UK = rank(DotScorer(directions_ND[[number]], directions_ND), np.array([0]), itself, k)
@@ -201,7 +202,7 @@ class Recommender(Fitted):
         """Write to the directory `path`, replacing a model that stands there.
 
         Raises:
-            ArtifactError: `path` exists and is not a model.
+            ArtifactError: something else stands there, or lies beside the files of a model there.
             StorageError: the disk is full or the place cannot be written; an older model there is left as it was.
         """
         write_artifact(self, Path(path))
@@ -215,6 +216,6 @@ def load(path: Path | str) -> Recommender:
     """Read a saved recommender; it recommends exactly what it did before.
 
     Raises:
-        ArtifactError: no such directory, not a model, of a newer format, or damaged: every file's hash is checked.
+        ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
     """
     return Recommender(**vars(read_artifact(Path(path))))

@@ -74,9 +74,10 @@ DEFAULT_PRESET = "best"
 TABLES: dict[str, type[BaseModel]] = {"model": ModelConfig, "training": TrainingConfig, "graph": GraphConfig}
 
 
-def make_settings(
-    preset: str | None = None, config: Path | Mapping[str, Any] | None = None, epochs: int | None = None
-) -> Settings:
+Config = Path | str | Mapping[str, Any]  # a TOML file, or its tables
+
+
+def make_settings(preset: str | None = None, config: Config | None = None, epochs: int | None = None) -> Settings:
     """A preset, changed by a TOML file or a dictionary of the same form, changed by arguments.
 
     Args:
@@ -109,10 +110,12 @@ def make_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
+        if epochs is not None and error.errors()[0]["loc"] == ("training", "epochs"):
+            origin = "settings"
         raise InputError(f"{origin}: {_first_problem(error)}") from None
 
 
-def named_in(config: Path | Mapping[str, Any] | None) -> set[str]:
+def named_in(config: Config | None) -> set[str]:
     """What a configuration sets itself, changed or not.
 
     Example:
@@ -148,13 +151,13 @@ def _toml_value(value: Any) -> str:
     return json.dumps("auto" if value is None else value)
 
 
-def _read(config: Path | Mapping[str, Any] | None) -> tuple[str, dict[str, Any]]:
+def _read(config: Config | None) -> tuple[str, dict[str, Any]]:
     if config is None:
         return "settings", {}
     if isinstance(config, Mapping):
         return "config", dict(config)
     try:
-        return str(config), tomllib.loads(config.read_text(encoding="utf-8"))
+        return str(config), tomllib.loads(Path(config).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{config}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except tomllib.TOMLDecodeError as error:

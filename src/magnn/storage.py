@@ -17,12 +17,14 @@ def check_file(path: Path, example: str) -> None:
     """That a file can have the name `path`, as the file `example` in a directory could.
 
     Raises:
-        InputError: it is a directory.
+        InputError: a directory has it, or a device or pipe, whose place a file would take.
         StorageError: nobody can tell, for the place cannot be read.
     """
     with explained(path):
         if path.is_dir():
             raise InputError(f"{path} is a directory; name a file, for example {path / example}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a device or a pipe; name a file, for example {example}")
 
 
 @contextmanager
@@ -30,8 +32,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renamed to it on success, removed on failure.
 
     Raises:
+        InputError: see `check_file`.
         StorageError: the disk is full, or the place cannot be written.
     """
+    check_file(path, "file")
+    path = _followed(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -52,7 +57,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or the place cannot be written.
     """
-    path = path.resolve()  # a link goes on leading to its directory, which is replaced
+    path = _followed(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -73,6 +78,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                     shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _followed(path: Path) -> Path:
+    """Where links lead: they go on leading there, and what is there is replaced."""
+    return Path(os.path.realpath(path))  # Path.resolve fails on a link to itself, differently from version to version
 
 
 def _umask() -> int:

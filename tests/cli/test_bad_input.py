@@ -247,6 +247,14 @@ def test_a_name_too_long_for_the_checkpoints_is_told_before_the_log_is_read(shel
     assert result.code == 2 and "File name too long" in result.error
 
 
+def test_a_file_where_the_checkpoints_would_be_is_told(shell: Shell) -> None:
+    shell.write("e.csv", GOOD)
+    shell.write("model.checkpoints", "mine")
+    result = shell("fit", "e.csv", "-o", "model", "--epochs", "1")
+    assert result.code == 2 and "model.checkpoints: cannot be written: Not a directory" in result.error
+    assert (shell.folder / "model.checkpoints").read_text() == "mine"
+
+
 def test_a_full_disk_while_training_is_told_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -178,6 +178,11 @@ def test_no_other_scheme_is_followed(url: str, path: Path) -> None:
     assert not path.parent.exists()
 
 
+def test_what_is_no_address_is_refused(path: Path) -> None:
+    with pytest.raises(InputError, match=r"http://\[bad/a.zip: not an address"):
+        download("http://[bad/a.zip", path, SHA256)
+
+
 def breaking(error: OSError) -> Callable[..., Any]:
     """An `urlopen` whose answer fails with `error` when it is read."""
 

@@ -364,6 +364,18 @@ def test_the_first_of_two_rows_of_an_item_counts_and_rows_without_an_id_do_not()
     assert events.notes[1:] == ("item table: item is the item, title is the title",), "each has its row"
 
 
+def test_what_a_model_could_not_be_saved_with_is_left_out_and_noted() -> None:
+    table = pl.DataFrame(
+        {"item_id": [10, 20, 30], "title": ["a", "b", "c"], "more": [{}, {}, {}], "tags": [[{}], [], []]}
+    )
+    events = read_events(FILMS, items=table)
+    assert events.item_table is not None and events.item_table.columns == ["item", "title"]
+    assert events.notes[2:] == (
+        "item table: more is left out, for no Parquet file can hold Struct({})",
+        "item table: tags is left out, for no Parquet file can hold List(Struct({}))",
+    )
+
+
 def test_a_table_without_titles_is_kept_and_noted() -> None:
     events = read_events(FILMS, items=pl.DataFrame({"item_id": [10, 20, 30], "price": [1.5, 2.5, 3.5]}))
     assert events.item_table is not None and events.item_table["price"].to_list() == [1.5, 2.5, 3.5]

@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 from safetensors import SafetensorError
 
-from magnn.errors import StorageError
+from magnn.errors import InputError, StorageError
 from magnn.storage import atomic_directory, atomic_file
 
 
@@ -131,6 +131,32 @@ def test_ctrl_c_after_the_last_rename_leaves_the_new_one_alone(tmp_path: Path, m
     with pytest.raises(KeyboardInterrupt):
         write(atomic_directory, tmp_path / "x", "new")
     assert names(tmp_path) == ["x"] and content(tmp_path / "x") == "new"
+
+
+@both
+def test_a_link_goes_on_leading_to_what_is_written(atomic: Atomic, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "x")
+    for text in ("old", "new"):
+        write(atomic, tmp_path / "link", text)
+        assert (tmp_path / "link").is_symlink() and content(tmp_path / "elsewhere" / "x") == text
+    assert names(tmp_path) == ["elsewhere", "link"] and names(tmp_path / "elsewhere") == ["x"]
+
+
+@both
+def test_a_link_to_itself_is_no_place(atomic: Atomic, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(StorageError, match="cannot be written"):
+        write(atomic, tmp_path / "link" / "x", "new")
+
+
+def test_no_file_takes_the_place_of_a_directory_or_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("directory", "pipe"):
+        with pytest.raises(InputError, match=f"{name} is a .* name a file"):
+            write(atomic_file, tmp_path / name, "new")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and names(tmp_path) == ["directory", "pipe"]
 
 
 @both

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -139,6 +140,21 @@ def test_every_protocol_trains(protocol: str) -> None:
     rec = magnn.fit(split, config=config(epochs=2))
     assert rec.refit == (protocol != "none")
     assert len(rec.recommend(0, k=3)) == 3
+
+
+def test_where_nobody_validates_the_validation_events_are_trained_on() -> None:
+    """By time, when everybody who comes later is new: there is nobody to choose the epoch by."""
+    users = [f"{user:02d}" for user in range(60) for _ in range(2)]
+    log = pl.DataFrame({"user": users, "item": [f"i{n % 11}" for n in range(120)], "time": range(120)})
+    split = magnn.split(magnn.read_events(log), "time")
+    assert len(split.valid.items) and not ((split.valid.lengths > 0) & (split.train.lengths > 0)).any()
+    for refit in (True, False):
+        rec = magnn.fit(split, config={**BEST, "training": {**BEST["training"], "epochs": 2}}, refit=refit)
+        assert rec.refit == refit and [log.phase for log in rec.logs] == ["train", "train"]
+        assert rec.graph_part is not None
+        seen = split.train_and_valid if refit else split.train
+        counts = np.bincount(seen.items, minlength=seen.n_items)
+        np.testing.assert_allclose(rec.graph_part.log_counts_N, np.log(counts + 5), rtol=1e-6)
 
 
 def test_users_of_one_event_train() -> None:

@@ -9,7 +9,7 @@ import pytest
 import magnn
 from magnn import fitting
 from magnn.data.windows import training_windows
-from magnn.errors import InputError, Interrupted
+from magnn.errors import InputError, Interrupted, StorageError
 from magnn.training.trainer import Progress
 from tests.worlds import SMALL, config, log_of, small_world, weights_equal
 
@@ -57,6 +57,18 @@ def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="damaged checkpoint"):
         magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
+def test_a_place_for_checkpoints_may_be_named_by_a_string(tmp_path: Path) -> None:
+    magnn.fit(small_world(), config=config(epochs=1), checkpoints=str(tmp_path / "here"))
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"select.safetensors", "refit.safetensors"}
+
+
+def test_a_place_where_no_checkpoint_can_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / ("d" * 300)):
+        with pytest.raises(StorageError, match="cannot be written"):
+            magnn.fit(small_world(), config=config(epochs=1), checkpoints=path)
 
 
 def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:

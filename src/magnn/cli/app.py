@@ -54,7 +54,10 @@ def fit(
         bool, typer.Option("--resume", help="Go on with an interrupted fit of the same data and settings.")
     ] = False,
 ) -> None:
-    """Train a model on an event log."""
+    """Train a model on an event log.
+
+    What an interrupted training has so far stays beside the model, in MODEL.checkpoints, until it is resumed or begun anew.
+    """
     from magnn.artifact import check_destination
     from magnn.cli import console
     from magnn.settings import make_settings

@@ -76,7 +76,7 @@ def recommend(
 
 def explain(
     model: ModelPath,
-    user_or_item: Annotated[str, typer.Argument(metavar="USER", help="User of the log; left out with --history.")],
+    user_or_item: Annotated[str, typer.Argument(metavar="USER", help="User of the log; with --history, the item.")],
     item: Annotated[str | None, typer.Argument(metavar="ITEM", help="Item of the log, recommended or not.")] = None,
     history: History = None,
     focus: Focus = 0.0,

@@ -240,7 +240,8 @@ def metrics_table(report: "Report") -> Table:
     )
     caption = "95% bootstrap intervals over users"
     if report.knn:
-        caption += f"\nitem-knn: exponent {report.knn.exponent:g}, decay {report.knn.decay:g}, chosen on validation"
+        how = "chosen on validation" if report.knn_chosen else "fixed: there is no validation event to choose by"
+        caption += f"\nitem-knn: exponent {report.knn.exponent:g}, decay {report.knn.decay:g}, {how}"
     table = Table(
         title=title,
         title_justify="left",

@@ -47,7 +47,8 @@ def tune(
 ) -> None:
     """Search better settings, on the validation events.
 
-    The first trial is the preset as it is. Given again, the same command goes on from the trials it has.
+    The first trial is the preset, or what --config makes of it. Given again, the same command goes on from the trials that
+    it has.
     """
     from magnn.settings import make_settings
 

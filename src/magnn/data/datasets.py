@@ -77,7 +77,7 @@ class Dataset:
 
     @property
     def files(self) -> tuple[RawFile, ...]:
-        """All that is fetched."""
+        """All that is fetched; of these only the first without the recipe."""
         return (self.file,) if self.reviews is None else (self.file, self.reviews)
 
 

@@ -39,11 +39,15 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
         sha256: of the whole file, hexadecimal; None where none is known.
 
     Raises:
-        InputError: the URL has another scheme.
+        InputError: the URL has another scheme, or is none.
         DownloadError: the address cannot be reached, or the hash is wrong (what came is deleted).
         StorageError: the file cannot be written.
     """
-    if urlsplit(url).scheme not in ("http", "https", "file"):
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise InputError(f"{url}: not an address: {error}") from error
+    if scheme not in ("http", "https", "file"):
         raise InputError(f"{url}: only http, https and file addresses are fetched")
     part = path.with_name(path.name + ".part")
     try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from magnn.data.columns import find, listed
 from magnn.data.interactions import Histories, Interactions
 from magnn.data.sources import Source, open_source
-from magnn.data.values import FORMS, ids_of, missing, numbers_of, refuse, seconds_of
+from magnn.data.values import FORMS, ids_of, missing, numbers_of, refuse, seconds_of, unwritable
 from magnn.errors import InputError
 
 Repeats = Literal["first", "all"]
@@ -245,7 +245,7 @@ def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[st
     title = find(raw.columns, "title")
     assert name is not None
     table = raw.read(dict.fromkeys(raw.columns, ()) | {name: FORMS["item"]})
-    # Ids as in the events: 30, "30" and 30.0 are one item.
+    # Ids as in the events: 30, "30" and, in a column of numbers, 30.0 are one item.
     known, keys = ~missing(table[name]), ids_of(raw, table[name], "item").cast(pl.String)
     if title is not None and title != "title":
         table = table.drop("title", strict=False).rename({title: "title"})
@@ -254,6 +254,9 @@ def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[st
     wanted = pl.DataFrame({"item": item_ids.cast(pl.String)})
     unknown = wanted.join(table, on="item", how="anti").height
     notes = [f"item table: {name} is the item" + (f", {title} is the title" if title else ", no title column")]
+    for column in unwritable(table):
+        notes.append(f"item table: {column} is left out, for no Parquet file can hold {table[column].dtype}")
+        table = table.drop(column)
     if unknown:
         notes.append(f"item table: {unknown:,} of {len(item_ids):,} items are not in it")
     table = wanted.join(table, on="item", how="left", maintain_order="left")

@@ -22,7 +22,7 @@ from magnn.data.download import BytesProgress
 from magnn.data.files import first_line
 from magnn.errors import InputError
 
-BLOCK = 1 << 25  # bytes, unpacked; also the longest line
+BLOCK = 1 << 25  # bytes, unpacked; a line in any one place is shorter than two of them
 SHOWN = 60  # characters of a bad value in a message
 AGAIN = "the file is damaged or another one: delete it and fetch it again"
 

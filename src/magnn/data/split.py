@@ -28,6 +28,9 @@ class Split:
         part: (events,) uint8, 0 train, 1 valid, 2 test.
 
     The parts are handed out as copies: what trains holds no test event, not even out of sight.
+
+    Raises:
+        InputError: not a part for each event, another part, or one of a user that stands before an earlier part.
     """
 
     events: Interactions
@@ -73,8 +76,8 @@ def split(events: Interactions, protocol: Protocol = "paper") -> Split:
     Args:
         events: the log.
         protocol: `"paper"`: of each user's n events the last ceil(n / 5) test, of the m before them the last
-            ceil(m / 10) validate.
-            `"leave-one-out"`: the last tests, the one before validates.
+            ceil(m / 10) validate, but never the first event.
+            `"leave-one-out"`: the last tests, the one before validates, but never the first.
             `"time"`: one cut for all users; the last fifth of all events tests, the last tenth of the rest validates, and
             events of the same moment stay together.
             `"none"`: everything trains.

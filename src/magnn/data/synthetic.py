@@ -19,8 +19,8 @@ def generate_log(
     Args:
         n_users: number of users.
         n_series: series in each of the 12 genres, 5 items a series.
-        events_per_user: events drawn per user, on average; their number is heavy-tailed, at least 10. What a user has had
-            already is left out, so histories are shorter: of 60 drawn about 40 stay.
+        events_per_user: events drawn per user, on average, 10 or more; each has 10 and an exponential number more. What
+            a user has had already is left out, so histories are shorter: of 60 drawn about 40 stay.
         seed: the same seed gives the same log.
 
     Returns:

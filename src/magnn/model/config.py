@@ -54,7 +54,10 @@ class ModelConfig(BaseModel):
         0.02, gt=0, allow_inf_nan=False, description="standard deviation of the initial embeddings and memory values"
     )
     position_scale: float = Field(
-        1.0, ge=0, allow_inf_nan=False, description="amplitude of positions in the long history, in init_std"
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="amplitude of positions in the long history, in init_std; recency has none",
     )
 
     @model_validator(mode="after")

@@ -98,7 +98,7 @@ class GraphPart:
         graphs: co-occurrence and followed-by, (N, N) sparse float32, rows of the nearest neighbours.
         log_counts_N: log(n_j + 5), float32.
         recent: how many last events of a history count.
-        mixture: learned.
+        mixture: learned, or what learning starts from where nobody could be learned from.
 
     Example:
         >>> log = Histories(np.array([0, 1, 0, 1, 2], np.int32), np.array([0, 2, 5]), n_items=3)

@@ -106,7 +106,7 @@ class MAGNN(nn.Module):
             users_B: int64 user numbers; `n_users` for an unknown user.
             history_BW: int64 item numbers, oldest first, aligned to the right, padded with `n_items`; W is
                 `long_window + short_window`.
-            focus: added to the gate; 0 where there is none.
+            focus: added to the gate; must be 0 where there is none.
         """
         return self.parts_in_query(self.parts_as_they_are(users_B, history_BW, focus))
 

@@ -74,7 +74,7 @@ def evaluate_scorer(
         intervals: whether to bootstrap 95% intervals.
 
     Raises:
-        InputError: nobody can be evaluated.
+        InputError: nobody can be evaluated, or k < 1.
     """
     users = users_to_judge(history, held_out)
     if len(users) == 0:

@@ -10,7 +10,7 @@ from magnn.storage import atomic_file, check_file
 
 
 def check_report(path: Path) -> None:
-    """Raises InputError if no report could be written to `path`, or a library that it needs is missing."""
+    """Raises InputError if `path` is no name for a file, or a library that a report needs is missing."""
     check_page()
     check_file(path, "report.html")
 

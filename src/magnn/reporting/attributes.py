@@ -73,7 +73,8 @@ class Alike:
 def attributes_of(table: pl.DataFrame | None, keep_N: NDArray[np.bool_] | None = None) -> list[Attribute]:
     """Every column that can be read as categories: text ("A|B" is two values), lists of text, and yes or no.
 
-    Numbers and nested columns are left out, and so are the item and its title. Missing values are no values.
+    Numbers and nested columns are left out, and so are the item and its title. Missing values are no values. A CSV file
+    has text only: there a year is a category too.
 
     Args:
         table: in item order; None is no columns.

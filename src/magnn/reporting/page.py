@@ -120,7 +120,7 @@ def _dates(events: Interactions) -> tuple[str, str] | None:
         return None
     try:
         days = [datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last)]
-    except (ValueError, OverflowError, OSError):  # milliseconds, say
+    except (ValueError, OverflowError, OSError):  # beyond the calendar
         return None
     return days[0], days[1]
 

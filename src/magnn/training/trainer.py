@@ -26,7 +26,15 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class EpochLog:
-    """One line of training.jsonl. `loss` is the mean over samples, without penalty; `metrics` are of validation events."""
+    """One line of training.jsonl: an epoch, or the graph part once it is learned, which has no loss (0).
+
+    Attributes:
+        phase: select, refit or train; graph.
+        epoch: from 1; of the graph part, the epoch of the network that it was learned beside.
+        loss: mean over samples, without penalty.
+        train_seconds, valid_seconds: how long it took.
+        metrics: of the validation events; empty where there was no validation.
+    """
 
     phase: str
     epoch: int

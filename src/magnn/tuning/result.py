@@ -50,7 +50,7 @@ class Tuned:
         """What the luckiest of as many trials, all as good as the defaults, is above them at most, in 95 of 100 searches.
 
         Each difference has a standard error, paired over users; the more are looked at, the larger is the largest
-        (Bonferroni). What another seed would change is not in it.
+        (Bonferroni). What another seed would change is not in it. None where the defaults are the best, or failed.
         """
         if self.gain is None or not self.best.noise:
             return None

@@ -8,11 +8,10 @@ Shapes: U = users with validation events.
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
 from magnn.fitting import check_device, check_seed, fit
 from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
-from magnn.settings import Settings, make_settings, named_in
+from magnn.settings import Config, Settings, make_settings, named_in
 from magnn.training.trainer import Progress
 from magnn.tuning.result import METRIC, Tuned, best_of, trial_of
 from magnn.tuning.space import Params, Space, space_around
@@ -56,12 +55,12 @@ def tune(
     split: Split,
     *,
     preset: str | None = None,
-    config: Path | Mapping[str, Any] | None = None,
+    config: Config | None = None,
     minutes: float = 30,
     trials: int | None = None,
     seed: int = 0,
     device: str = "cpu",
-    study: Path | None = None,
+    study: Path | str | None = None,
     progress: Callable[[TuningProgress], None] | None = None,
 ) -> Tuned:
     """Search settings with a better ndcg@10 on the validation events than the defaults have.
@@ -116,7 +115,7 @@ def tune(
         "search space": repr(space.ranges),
         "version of magnn": version("magnn"),
     }
-    with open_study(study, space, seed, made_from) as found:
+    with open_study(None if study is None else Path(study), space, seed, made_from) as found:
         search = _Search(split, space, seed, device, found, minutes * 60, progress)
         completed = True
         try:
