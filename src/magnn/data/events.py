@@ -3,17 +3,19 @@
 The one place where outside ids become integers. Everything dropped is counted, every choice made is noted.
 """
 
+import io
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars.exceptions import PolarsError
 
 from magnn.data.columns import find, listed
 from magnn.data.interactions import Histories, Interactions
 from magnn.data.sources import Source, open_source
-from magnn.data.values import FORMS, ids_of, missing, numbers_of, refuse, seconds_of, unwritable
+from magnn.data.values import FORMS, ids_of, missing, numbers_of, refuse, seconds_of
 from magnn.errors import InputError
 
 Repeats = Literal["first", "all"]
@@ -254,10 +256,21 @@ def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[st
     wanted = pl.DataFrame({"item": item_ids.cast(pl.String)})
     unknown = wanted.join(table, on="item", how="anti").height
     notes = [f"item table: {name} is the item" + (f", {title} is the title" if title else ", no title column")]
-    for column in unwritable(table):
+    for column in _unwritable(table):
         notes.append(f"item table: {column} is left out, for no Parquet file can hold {table[column].dtype}")
         table = table.drop(column)
     if unknown:
         notes.append(f"item table: {unknown:,} of {len(item_ids):,} items are not in it")
     table = wanted.join(table, on="item", how="left", maintain_order="left")
     return table.with_columns(item_ids.alias("item")), notes
+
+
+def _unwritable(table: pl.DataFrame) -> list[str]:
+    """Columns that no Parquet file, and so no saved model, can hold: structs without a field, Python objects."""
+    found = []
+    for name in table.columns:
+        try:
+            table.select(name).clear().write_parquet(io.BytesIO())
+        except PolarsError:
+            found.append(name)
+    return found

@@ -1,9 +1,6 @@
 """From raw cells to ids, numbers and seconds: what each may look like, and what cannot be one is refused with its place."""
 
-import io
-
 import polars as pl
-from polars.exceptions import PolarsError
 
 from magnn.data.sources import Form, Source
 from magnn.errors import InputError
@@ -115,22 +112,6 @@ def seconds_of(raw: Source, column: pl.Series) -> pl.Series:
     assert isinstance(largest, float)
     # 1e11 seconds is the year 5138, 1e11 milliseconds is 1973: a log of clicks lies between.
     return values if largest <= 1e11 else values / (1e9 if largest > 1e17 else 1e6 if largest > 1e14 else 1e3)
-
-
-def unwritable(table: pl.DataFrame) -> list[str]:
-    """Columns that no Parquet file can hold: structs without a field, Python objects.
-
-    Example:
-        >>> unwritable(pl.DataFrame({"price": [1.5], "more": [{}]}))
-        ['more']
-    """
-    found = []
-    for name in table.columns:
-        try:
-            table.select(name).clear().write_parquet(io.BytesIO())
-        except PolarsError:
-            found.append(name)
-    return found
 
 
 def _is_date(column: pl.Series) -> bool:
