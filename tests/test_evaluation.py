@@ -13,6 +13,8 @@ import magnn
 from magnn.cli import console
 from magnn.data.split import Split
 from magnn.errors import InputError
+from magnn.ranking.baselines import choose_knn, item_knn
+from magnn.ranking.evaluate import evaluate_scorer
 from tests.conftest import SMALL_MODEL
 from tests.worlds import log_of
 
@@ -120,6 +122,20 @@ def test_popularity_counts_what_the_recommender_was_trained_on(
             ranked[user] = np.argsort(-scores, kind="stable")[:10].tolist()
         found = magnn.evaluate(rec).systems["popularity"].metrics
         assert found == pytest.approx(counted(split, 2, ranked, 10), rel=1e-9)
+
+
+def test_item_knn_counts_the_same_and_chooses_on_the_validation_events(
+    recommender: magnn.Recommender, not_refitted: magnn.Recommender
+) -> None:
+    for rec in (recommender, not_refitted):
+        split, report = rec.split, magnn.evaluate(rec)
+        chosen = choose_knn(split.train, split.valid)
+        assert chosen != choose_knn(split.train_and_valid, split.test), "or this shows nothing"
+        assert report.knn == chosen
+        trained_on = split.train_and_valid if rec.refit else split.train
+        scorer = item_knn(trained_on, split.train_and_valid, chosen)
+        expected = evaluate_scorer(scorer, split.train_and_valid, split.test).metrics
+        assert report.systems["item-knn"].metrics == expected
 
 
 def test_the_baselines_do_not_depend_on_the_order_of_users(small_log: Log) -> None:

@@ -12,6 +12,7 @@ import magnn
 from magnn import fitting
 from magnn.data.split import Split
 from magnn.errors import InputError
+from magnn.model.graph_part import GraphPart, Mixture
 from magnn.ranking.evaluate import evaluate_scorer
 from tests.worlds import BEST, SMALL, chain_world, config, log_of, small_world, weights_equal
 
@@ -44,6 +45,12 @@ def test_logs_with_little_in_them_are_fitted_all_the_same(log: str, protocol: An
     assert all(np.isfinite(scores))
 
 
+def numbers_of(part: GraphPart | None) -> dict[str, list[float]]:
+    """What weighs a graph part; without one, what learning starts from."""
+    mixture = Mixture() if part is None else part.mixture
+    return {name: value.flatten().tolist() for name, value in mixture.state_dict().items()}
+
+
 def test_same_seed_same_model_other_seed_other_model() -> None:
     split = small_world()
     first, again, other = (magnn.fit(split, config=config(epochs=3), seed=seed) for seed in (0, 0, 1))
@@ -59,8 +66,9 @@ def test_fitting_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_no_test_event_reaches_training() -> None:
-    """Whatever the test events are, the model is the same to the bit."""
+@pytest.mark.parametrize("settings", [config(epochs=2), {**BEST, "training": {**BEST["training"], "epochs": 2}}])
+def test_no_test_event_reaches_training(settings: dict[str, Any]) -> None:
+    """Whatever the test events are, the model is the same to the bit, and so are the numbers that weigh its graph."""
     split = small_world()
     histories = split.events.histories
     items = histories.items.copy()
@@ -69,7 +77,12 @@ def test_no_test_event_reaches_training() -> None:
     events = type(split.events)(changed, split.events.times, split.events.user_ids, split.events.item_ids)
     other = Split(events, split.protocol, split.part)
     assert not np.array_equal(other.test.items, split.test.items)
-    assert weights_equal(magnn.fit(split, config=config(epochs=2)), magnn.fit(other, config=config(epochs=2)))
+    for refit in (False, True):
+        one, two = (magnn.fit(each, config=settings, refit=refit) for each in (split, other))
+        assert weights_equal(one, two)
+        if one.graph_part is not None:
+            assert two.graph_part is not None and not one.graph_part.mixture.is_silent, "or this shows nothing"
+            assert numbers_of(one.graph_part) == numbers_of(two.graph_part) != numbers_of(None)
 
 
 def test_a_training_that_diverges_is_refused() -> None:
@@ -132,6 +145,21 @@ def test_refit_trains_on_validation_events_for_the_epochs_found() -> None:
     refitting = [log for log in rec.logs if log.phase == "refit"]
     best = max(selecting, key=lambda log: log.metrics["ndcg@10"]).epoch
     assert rec.refit and len(refitting) == best and not any(log.metrics for log in refitting)
+
+
+def test_a_refit_is_a_training_on_train_and_valid() -> None:
+    split, settings = small_world(), config(epochs=1)
+    part = np.where(split.part == 1, 0, split.part).astype(np.uint8)
+    all_train = Split(split.events, split.protocol, part)
+    refitted = magnn.fit(split, config=settings)
+    assert weights_equal(refitted, magnn.fit(all_train, config=settings, refit=False))
+    assert not weights_equal(refitted, magnn.fit(split, config=settings, refit=False))
+
+
+def test_a_refit_keeps_what_was_learned_of_the_graph() -> None:
+    split, settings = chain_world(), {**BEST, "training": {**BEST["training"], "epochs": 1}}
+    refitted, chosen = (magnn.fit(split, config=settings, refit=refit).graph_part for refit in (True, False))
+    assert numbers_of(refitted) == numbers_of(chosen) != numbers_of(None)
 
 
 @pytest.mark.parametrize("protocol", ["none", "leave-one-out", "time"])

@@ -8,12 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from magnn.data.graph import item_graph
+from magnn.data.windows import training_windows
 from magnn.model.config import ModelConfig
 from magnn.model.magnn import MAGNN
+from magnn.model.short_term import ItemGraph
 from magnn.training.config import TrainingConfig
 from magnn.training.losses import ROWS, bpr, generalised_cross_entropy, softmax_loss
 from magnn.training.negatives import UnseenItems
-from magnn.training.trainer import make_optimizer
+from magnn.training.trainer import batch_softmax, make_optimizer
 from tests.worlds import histories_of
 
 
@@ -116,3 +119,25 @@ def test_negatives_are_uniform_over_the_unseen() -> None:
     assert counts[[0, 3, 4]].sum() == 0
     # 40,000 draws over 4 items: one standard deviation of a count is 87.
     assert np.abs(counts[[1, 2, 5, 6]] - 10_000).max() < 5 * 87
+
+
+@pytest.mark.parametrize("candidates", [4, 9, 100], ids=["drawn", "all", "more than there are"])
+def test_a_batch_competes_with_what_its_users_have_not_touched(candidates: int) -> None:
+    """Each drawn item stands for as many as were not drawn; no target competes with itself or with its user's others."""
+    histories = histories_of([[0, 1, 2, 1], [4, 5, 8], [7, 3, 2, 6, 0]], n_items=9)
+    shape = ModelConfig(dim=3, short_window=2, long_window=2, heads=2, memory_units=2, init_std=0.5)
+    torch.manual_seed(0)
+    model = MAGNN(shape, 3, 9, ItemGraph(item_graph(histories))).double()
+    windows = training_windows(histories, 2, 2, 1, whole=False)
+    batch = windows.batch(np.arange(len(windows)))
+    training = TrainingConfig(loss="softmax", targets=1, gce_q=0, candidates=candidates)
+    found = batch_softmax(model, batch, histories, training, np.random.default_rng(5))
+
+    drawn = np.random.default_rng(5).choice(9, 4, replace=False).tolist() if candidates == 4 else range(9)
+    scores = (model(torch.from_numpy(batch.users_B), torch.from_numpy(batch.history_BW)) @ model.items.T).tolist()
+    total = 0.0
+    for user, (target,), row in zip(batch.users_B, batch.targets_BT.tolist(), scores, strict=True):
+        others = sum(math.exp(row[j]) for j in drawn if j not in histories.of(user))
+        own = math.exp(row[target])
+        total -= math.log(own / (own + 9 / len(drawn) * others))
+    assert found.item() == pytest.approx(total)

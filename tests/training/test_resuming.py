@@ -35,11 +35,22 @@ def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_aft
     ]
 
 
-def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
-    split = small_world()
-    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"epochs": 2},
+        {"config": config(epochs=1, learning_rate=0.02)},
+        {"config": config(epochs=1) | {"model": SMALL | {"dropout": 0.1}}},
+    ],
+    ids=["seed", "epochs", "learning rate", "dropout"],
+)
+def test_resuming_with_other_settings_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
+    split, same = small_world(), {"config": config(epochs=1)}
+    magnn.fit(split, **same, checkpoints=tmp_path)
     with pytest.raises(InputError, match="other data, settings or seed"):
-        magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path, resume=True)
+        magnn.fit(split, **(same | other), checkpoints=tmp_path, resume=True)
+    magnn.fit(split, **same, checkpoints=tmp_path, resume=True)
 
 
 def test_resuming_with_other_validation_events_is_refused(tmp_path: Path) -> None:
