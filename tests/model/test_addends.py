@@ -68,6 +68,18 @@ def test_attention_is_what_the_history_query_reads_with(recency: bool) -> None:
     torch.testing.assert_close(found.read_BM.sum(dim=1), has_history.squeeze(1))
 
 
+@pytest.mark.parametrize("focus", [0.3, -0.2, 0.9])
+def test_focus_is_added_to_the_gate(focus: float) -> None:
+    config = ModelConfig.model_validate({**SHAPE, "dim": 4})
+    model = build(config, SEQUENCES, 5).freeze()
+    histories = [[0, 1, 2, 3, 4], [2, 1]]
+    history_BW = torch.tensor([padded(history, config, 5) for history in histories])
+    before, after = (model.parts(torch.tensor([0, 1]), history_BW, each).gate for each in (0.0, focus))
+    assert before is not None and after is not None
+    torch.testing.assert_close(after[0], (before[0] + focus).clamp(0, 1))
+    assert (before[1] == 1).all() and (after[1] == 1).all(), "without a longer history there is nothing to weigh"
+
+
 @pytest.mark.parametrize(("focus", "only"), [(1.0, "short_term"), (-1.0, "long_term")])
 def test_focus_at_its_ends_leaves_one_interest(focus: float, only: str) -> None:
     config = ModelConfig.model_validate({**SHAPE, "dim": 4})

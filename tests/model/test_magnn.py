@@ -15,7 +15,16 @@ from magnn.model.short_term import ItemGraph, ShortTerm
 from tests.model.oracle import graph_rows, query
 from tests.worlds import histories_of
 
-SHAPE = {"short_window": 3, "long_window": 4, "heads": 3, "memory_units": 5, "graph_steps": 2, "init_std": 0.5}
+SHAPE = {
+    "short_window": 3,
+    "long_window": 4,
+    "heads": 3,
+    "memory_units": 5,
+    "graph_steps": 2,
+    "init_std": 0.5,
+    "cosine_scale": 7.0,
+    "position_scale": 1.7,
+}
 SWITCHES = [
     {
         "taste": taste,

@@ -45,6 +45,16 @@ def test_the_same_settings_follow_from_a_resampled_log(seed: int) -> None:
     assert max(batches) <= 2 * min(batches)
 
 
+def test_batches_that_follow_from_a_log() -> None:
+    """A power of two nearest to a sixteenth or, of a softmax, a 64th of the samples, within bounds."""
+    for loss, batches in (
+        ("bpr", {1: 1024, 30_000: 2048, 100_000: 8192, 10**7: 16_384}),
+        ("softmax", {1: 512, 40_000: 512, 70_000: 1024, 100_000: 2048, 10**7: 2048}),
+    ):
+        config = TrainingConfig.model_validate({"loss": loss, "targets": 1})
+        assert {samples: config.batch_of(samples) for samples in batches} == batches
+
+
 def test_what_is_given_is_taken() -> None:
     for on in (True, False):
         for log in ((1, 10**6), (10**9, 1)):

@@ -105,6 +105,16 @@ def test_early_stopping_waits_for_patience_and_keeps_the_best() -> None:
     assert magnn.evaluate(rec, on="valid", baselines=False).metrics["ndcg@10"] == pytest.approx(values[best])
 
 
+@pytest.mark.parametrize(("select_by", "best"), [("ndcg@10", 2), ("recall@10", 3)])
+def test_the_epoch_is_chosen_by_the_metric_asked_for(
+    select_by: str, best: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([{"ndcg@10": ndcg, "recall@10": recall} for ndcg, recall in ((0.1, 0.1), (0.3, 0.2), (0.2, 0.4))])
+    monkeypatch.setattr(fitting, "validation_metrics", lambda *_: next(told))
+    rec = magnn.fit(small_world(), config=config(epochs=3, select_by=select_by))
+    assert sum(log.phase == "refit" for log in rec.logs) == best
+
+
 @pytest.mark.parametrize("preset", ["paper", "best"])
 def test_the_chosen_epoch_is_as_good_as_its_log_says(preset: str) -> None:
     split = chain_world()

@@ -1,5 +1,6 @@
 """The mixture finds which graph a log was made by, ranks better than before, and leaves alone what it cannot learn."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from magnn.data.interactions import Histories
-from magnn.model.graph_part import GraphConfig, GraphPart, count_neighbours
+from magnn.model.graph_part import GraphConfig, GraphPart, Mixture, count_neighbours
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer
@@ -102,3 +103,20 @@ def test_the_graph_is_silent_where_the_network_ranks_better_alone(
     scores = after.scores(history).toarray() + after.popularity
     assert np.isfinite(scores).all()
     assert scores.any() != in_the_way
+
+
+@pytest.mark.parametrize("worse", [0, 1], ids=["log odds", "counts"])
+def test_of_the_two_links_the_one_that_ranks_better_is_kept(worse: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worse one is made to learn a mixture that speaks against everything that was counted."""
+    links = []
+
+    def learn(part: GraphPart, mixture: Mixture, link: torch.nn.Module, *_: object) -> Iterator[int]:
+        links.append(type(link))
+        with torch.no_grad():
+            mixture.power_G.fill_(-3.0 if len(links) - 1 == worse else 1.0)
+        yield 1
+
+    monkeypatch.setattr("magnn.training.mixture._descend", learn)
+    _, after, *_ = learned(sequences(True))
+    assert len(set(links)) == 2
+    assert after.mixture.power_G.tolist() == [1.0, 1.0]
