@@ -9,7 +9,8 @@ import torch
 
 import magnn
 from magnn.errors import InputError, UnknownIdError
-from magnn.explain import PARTS
+from magnn.explain import PARTS, FromItem, Listed
+from magnn.model.addends import addends
 from tests.conftest import SMALL_MODEL
 from tests.worlds import SMALL, config, log_of, partner_world
 
@@ -84,6 +85,76 @@ def test_score_and_rank_are_those_of_the_list(preset: str, request: pytest.Fixtu
     assert found.listed.item == tenth.item
     assert sum(found.listed.parts.values()) == pytest.approx(tenth.score, rel=1e-4)
     assert f"on place 10, it lacks {tenth.score - found.score:.3g}" in found.in_words()
+
+
+def test_every_number_is_said_of_what_it_is_of() -> None:
+    """Made by hand, so that every part has a value of its own; the largest speak for, the popularity against."""
+    values = {"taste": 1.0, "short_term": 3.0, "long_term": 2.0, "memory": 0.5, "co_occurrence": 0.25}
+    values |= {"graph": 1.25, "popularity": -2.0}
+    of_listed = values | {"taste": 1.5, "memory": 4.0}
+    heat, alien = FromItem("heat", None, 1, 2.0, 0.25, 0.5), FromItem("alien", "Alien", 2, 1.0, 0.0, 0.75)
+    found = magnn.Explanation(
+        user="alice",
+        item="aliens",
+        title="Aliens",
+        score=6.0,
+        rank=12,
+        parts=values,
+        by_item=[heat, alien],
+        by_memory_unit=[0.75, -0.25],
+        gate=0.5,
+        read=[],
+        listed=Listed("up", "Up", 10.0, of_listed),
+        notes=["A note."],
+    )
+    assert [(cause.what, cause.share) for cause in found.causes()] == [
+        ("what came last", 0.45),
+        ("the longer history", 0.25),
+        ("its popularity", -0.2),
+        ("general taste", 0.1),
+    ]
+    assert found.in_words() == (
+        "Aliens is number 12 for alice. 45% because of what came last: heat (28%), Alien (18%); 25% because of the longer "
+        "history; 10% because of general taste. Against it: its popularity (20%). To Up, on place 10, it lacks 4, most in "
+        f"{PARTS['memory']} (3.5). A note."
+    )
+    shares = {(part, source): share for part, source, _, share in found.to_frame().rows()}
+    assert shares == {
+        ("taste", None): 0.1,
+        ("short_term", "heat"): 0.2,
+        ("short_term", "Alien"): 0.1,
+        ("long_term", None): 0.2,
+        ("memory", "unit 1"): 0.075,
+        ("memory", "unit 2"): -0.025,
+        ("co_occurrence", "heat"): 0.025,
+        ("co_occurrence", "Alien"): 0.0,
+        ("graph", "heat"): 0.05,
+        ("graph", "Alien"): 0.075,
+        ("popularity", None): -0.2,
+    }
+
+
+def test_an_item_that_only_the_validation_has_is_trained_on_by_the_final_fit() -> None:
+    split = log_of([list("vwxyz"), list("vwxqy")], "leave-one-out")
+    for refit, said in ((True, False), (False, True)):
+        rec = magnn.fit(split, config={"model": SMALL_MODEL}, epochs=1, refit=refit)
+        assert ("in no training event" in rec.explain(0, "q").in_words()) == said
+
+
+def test_what_attention_reads_is_the_mean_over_heads_by_item(recommender: magnn.Recommender) -> None:
+    events, config = recommender.split.events, recommender.model.config
+    history = [events.item_ids[i] for i in (3, 5, 3, 8, 2, 9, 4, 1, 7)]
+    found = recommender.explain(events.user_ids[0], events.item_ids[6], history=history)
+    width = config.short_window + config.long_window
+    numbers = torch.tensor([[events.item_number(item) for item in history]])
+    padded = torch.nn.functional.pad(numbers, (width - len(history), 0), value=events.n_items)
+    attention_AH = addends(recommender.model, torch.tensor([0]), padded).attention_BAH[0]
+    assert len(attention_AH) > 1
+    expected: dict[object, float] = {}
+    for item, weight in zip(padded[0].tolist(), attention_AH.mean(dim=0).tolist(), strict=False):
+        if item < events.n_items:
+            expected[events.item_ids[item]] = expected.get(events.item_ids[item], 0) + weight
+    assert {found.item: found.attention for found in found.read} == pytest.approx(expected)
 
 
 def test_the_reasons_of_a_sentence_come_to_100_percent(best_recommender: magnn.Recommender) -> None:

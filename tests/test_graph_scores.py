@@ -113,3 +113,14 @@ def test_a_history_in_place_of_the_logs_changes_the_neighbours(best_recommender:
     one, two = (best_recommender.explain(None, events.item_ids[1], history=[i]) for i in (item, other))
     assert one.parts["graph"] != two.parts["graph"]
     assert one.parts["popularity"] == two.parts["popularity"]
+
+
+def test_what_the_graph_looks_at_is_kept_on_disk(best_recommender: magnn.Recommender, tmp_path: Path) -> None:
+    part = best_recommender.graph_part
+    assert part is not None
+    settings = best_recommender.settings.model_copy(update={"graph": GraphConfig(neighbours=3, recent=2)})
+    other = replace(best_recommender, graph_part=replace(part, recent=2), settings=settings)
+    other.save(tmp_path / "model")
+    users = best_recommender.split.events.user_ids.to_list()
+    found = magnn.load(tmp_path / "model").recommend_many(users, k=5)
+    assert found == other.recommend_many(users, k=5) != best_recommender.recommend_many(users, k=5)

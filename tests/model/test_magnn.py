@@ -47,7 +47,7 @@ SWITCHES = [
 def build(config: ModelConfig, sequences: list[list[int]], n_items: int, seed: int = 0) -> MAGNN:
     """A model in double precision, with a graph of `sequences`, one for each user."""
     torch.manual_seed(seed)
-    graph = ItemGraph(item_graph(histories_of(sequences, n_items), config.graph_steps))
+    graph = ItemGraph.of(histories_of(sequences, n_items), config)
     return MAGNN(config, len(sequences), n_items, graph).double()
 
 

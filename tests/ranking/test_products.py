@@ -1,6 +1,7 @@
 """Top-K of products by groups against the block of all scores: any ties, any exclusions, any tile."""
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -56,8 +57,11 @@ def test_the_same_lists_as_from_all_scores(
         patch.setattr(rank_module, "USERS", users_of_block)
         patch.setattr(products, "TILE", tile)
         patch.setattr(products, "GATHERED", tile)
-        assert n_items >= 2 * k * group_size(n_items, k), "this must take the path by groups"
+        assert n_items >= 2 * k * group_size(n_items, k)
+        by_groups = Mock(side_effect=products.top_products)
+        patch.setattr(rank_module, "top_products", by_groups)
         items, scores = rank(scorer, users, exclude, k)
+    assert by_groups.called, "this must take the path by groups"
     assert np.array_equal(items, expected_items)
     assert np.array_equal(scores, expected_scores)
 
@@ -77,18 +81,20 @@ def test_random_numbers_give_the_best_up_to_rounding() -> None:
 
 def test_few_rows_are_left_to_be_ranked_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
+    calls: list[int] = []
     original = rank_module._rank_products
 
     def counting(*arguments: Any) -> NDArray[np.int64]:
         rows = original(*arguments)
         left.extend(rows)
+        calls.append(len(arguments[1]))
         return rows
 
     monkeypatch.setattr(rank_module, "_rank_products", counting)
     torch.manual_seed(0)
     nothing = Histories(np.empty(0, np.int32), np.zeros(2001, np.int64), 8000)
     rank(DotScorer(torch.randn(2000, 20), torch.randn(8000, 20)), np.arange(2000), nothing, 10)
-    assert len(left) < 20
+    assert calls == [2000] and len(left) < 20
 
 
 @pytest.mark.parametrize("dim", [16, 64])

@@ -1,5 +1,7 @@
 """Top-K against brute force: any K, any exclusions, any ties."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from magnn.data.interactions import Histories
 from magnn.errors import InputError
 from magnn.ranking import rank as rank_module
+from magnn.ranking import topk as topk_module
 from magnn.ranking.rank import Scorer, rank
 from magnn.ranking.topk import GROUPS, top_k
 from tests.worlds import histories_of
@@ -60,7 +63,11 @@ def test_large_catalogues_by_groups_are_exact(k: int, levels: int, group: int, r
     assert next(size for size in GROUPS if n_items >= 4 * k * size) == group, "this must take the path by such groups"
     scores = rng.integers(0, levels, (3, n_items)).astype(np.float32)
     scores[0, -1] = levels  # the best item is the very last
-    _, items = top_k(torch.from_numpy(scores), k)
+    with pytest.MonkeyPatch.context() as patch:
+        selecting = Mock(side_effect=topk_module._with_ties)
+        patch.setattr(topk_module, "_with_ties", selecting)
+        _, items = top_k(torch.from_numpy(scores), k)
+    assert selecting.call_args.args[0].shape[1] == k * group + rest % group, "what is left to select from"
     assert items.tolist() == brute_force(scores, k).tolist()
 
 

@@ -46,7 +46,8 @@ def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_aft
     ids=["seed", "epochs", "learning rate", "dropout"],
 )
 def test_resuming_with_other_settings_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
-    split, same = small_world(), {"config": config(epochs=1)}
+    split = small_world()
+    same: dict[str, Any] = {"config": config(epochs=1)}
     magnn.fit(split, **same, checkpoints=tmp_path)
     with pytest.raises(InputError, match="other data, settings or seed"):
         magnn.fit(split, **(same | other), checkpoints=tmp_path, resume=True)
