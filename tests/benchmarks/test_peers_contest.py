@@ -24,6 +24,7 @@ class Contest:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
         self.scratch, self.ends, self.seconds = folder / "scratch", ends, 9.0
         self.trained: list[tuple[str, float | None]] = []
+        self.epochs: list[int | None] = []
         split = log_of(["abcde", "edcba"], "leave-one-out")
         monkeypatch.setattr(runs, "RUNS", folder / "runs")
         monkeypatch.setattr(contest, "SCRATCH", self.scratch)
@@ -34,6 +35,7 @@ class Contest:
 
     def train(self, spec: Spec, split: Split, *, limit: float | None, epochs: int | None) -> dict[str, Any] | str:
         self.trained.append((spec.variant or "final", limit))
+        self.epochs.append(epochs)
         if self.ends == "crash":
             return "Traceback\nMemoryError: no more"
         folder = contest._folder(spec)
@@ -105,6 +107,8 @@ def test_one_setting_alone_is_judged_until_a_better_one_is_tried(
         assert system.judged(best, refit=refit) is not None
     final = [("final", None)] * refit
     assert system.trained == [("setting 2", 60), *final, ("setting 3", 60), *final]
+    chosen = [3] * refit  # of the five epochs trained, the best
+    assert system.epochs == [None, *chosen, None, *chosen]
     system.run(refit=refit)
     assert ("setting 1", 60) in system.trained, "a run of all tries what is missing"
 
