@@ -11,14 +11,17 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
 import magnn
-from magnn.cli import demo
+from magnn.cli import console, demo
 from magnn.data import datasets
 from magnn.data.synthetic import generate_log
+from magnn.errors import DownloadError
 from tests.cli.driver import Shell
 from tests.conftest import SMALL_MODEL
 
@@ -138,10 +141,10 @@ def test_every_split_can_be_evaluated_on_validation_without_refit(logged: Shell,
 
 def test_same_seed_same_weights(logged: Shell) -> None:
     weights = []
-    for _ in range(2):
-        assert logged(*FIT, "--seed", "4").code == 0
+    for seed in "445":
+        assert logged(*FIT, "--seed", seed).code == 0
         weights.append((logged.folder / "model" / "model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_a_database_is_a_log_too(logged: Shell) -> None:
@@ -182,6 +185,19 @@ def test_data_list_and_get(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Non
     assert pl.read_parquet("data/items.parquet")["title"].to_list() == ["Amélie"]
 
 
+def test_what_a_fit_says_of_itself(recommender: magnn.Recommender, capsys: pytest.CaptureFixture[str]) -> None:
+    log = dataclasses.replace(recommender.logs[0], train_seconds=2.0, valid_seconds=1.0)
+    values = (0.1, 0.3, 0.2)
+    epochs = [dataclasses.replace(log, epoch=n, metrics={"ndcg@10": v}) for n, v in enumerate(values, start=1)]
+    console.describe_fit(dataclasses.replace(recommender, logs=epochs))
+    assert capsys.readouterr().err == "trained 3 epochs in 9 s; best epoch 2 with validation ndcg@10 0.3000\n"
+    split = recommender.split
+    console.describe_split(split)
+    train, valid, test = (len(part.items) for part in (split.train, split.valid, split.test))
+    assert len({train, valid, test}) == 3
+    assert capsys.readouterr().err == f"split paper: {train:,} train, {valid:,} valid, {test:,} test\n"
+
+
 def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
     result = shell("demo", "--offline", "-o", "d")
@@ -190,6 +206,28 @@ def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyP
     assert result.out.count("last: ") == 3
     assert "magnn recommend d/model 0" in result.err
     assert shell("recommend", "d/model", "0").code == 0
+
+
+def test_the_demo_takes_what_can_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From GroupLens, else what PyPI has, else generated: each is told, with why not the one before."""
+    told: list[str] = []
+    tables = generate_log(n_users=5)
+    monkeypatch.setattr(console, "note", told.append)
+    monkeypatch.setattr(demo, "generate_log", lambda: tables)
+
+    def unreachable(*_: Any, **__: Any) -> Any:
+        raise DownloadError("no net; run the same again to go on from where it stopped")
+
+    fetched = SimpleNamespace(events=tmp_path / "events.parquet", items=None)
+    monkeypatch.setattr(demo, "get_dataset", lambda *_: fetched)
+    assert demo._data(tmp_path, offline=False) == ("MovieLens-100K, from GroupLens", fetched.events, None)
+    monkeypatch.setattr(demo, "get_dataset", unreachable)
+    monkeypatch.setattr(demo, "movielens_100k_from_wheel", lambda: tables)
+    what, events, items = demo._data(tmp_path, offline=False)
+    assert "PyPI package recbole" in what and told == ["no net"]
+    assert items is not None and magnn.read_events(events, items=items).n_users == 5
+    monkeypatch.setattr(demo, "movielens_100k_from_wheel", unreachable)
+    assert demo._data(tmp_path, offline=False)[0] == "no data can be fetched: this is a generated log"
 
 
 def test_ctrl_c_in_the_demo_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,39 @@ def test_groups_that_a_baseline_serves_better_are_named(found: Findings) -> None
     assert "For no group below is a baseline better" in page.text
 
 
+def test_the_verdict_follows_from_the_interval_of_the_difference(found: Findings) -> None:
+    lead = {"item-knn": (-0.1, -0.2, -0.05), "popularity": (0.1, 0.05, 0.2)}
+    for changed, said in (
+        (lead, {"item-knn": "worse. Use item-knn", "popularity": "better."}),
+        (dict.fromkeys(lead, (0.01, -0.05, 0.07)), dict.fromkeys(lead, "no difference")),
+    ):
+        sentences = re.findall(
+            r"Against (\S+), the model's ndcg@10 .*?:\n(.*?)\n", Outline(render(replace(found, lead=changed))).text
+        )
+        assert {name: verdict.startswith(said[name]) for name, verdict in sentences} == dict.fromkeys(said, True)
+
+
+def test_the_page_names_the_best_epoch(found: Findings) -> None:
+    first = found.recommender.logs[0]
+    epochs = [
+        replace(first, epoch=n, metrics=first.metrics | {"ndcg@10": v}) for n, v in ((1, 0.1), (2, 0.3), (3, 0.2))
+    ]
+    page = Outline(render(replace(found, recommender=replace(found.recommender, logs=epochs)))).text
+    assert "Epoch 2 was chosen, with validation ndcg@10 0.3000." in page
+
+
+def test_segments_are_named_by_what_they_are_of(found: Findings) -> None:
+    """Activity counts all events of a user, the length of a history those before the test."""
+    split = found.recommender.split
+    judged = split.test.lengths > 0
+    for segments, lengths in (
+        (found.activity, split.events.histories.lengths[judged]),
+        (found.length, split.train_and_valid.lengths[judged]),
+    ):
+        bounds = [int(bound) for segment in segments for bound in re.findall(r"\d+", segment.label)]
+        assert (min(bounds), max(bounds)) == (lengths.min(), lengths.max())
+
+
 WITHOUT: dict[str, tuple[dict[str, object], set[str]]] = {
     "memory": ({"long_term": False}, {"memory", "gate"}),
     "short term": ({"short_term": False}, {"gate"}),

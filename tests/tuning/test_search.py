@@ -17,6 +17,7 @@ from magnn.settings import make_settings
 from magnn.tuning import search
 from magnn.tuning.result import Tuned
 from magnn.tuning.search import TuningProgress
+from magnn.tuning.space import Space, space_around
 from magnn.tuning.study import Study, Trial
 from tests.conftest import SMALL_MODEL
 
@@ -139,6 +140,23 @@ OTHERS: dict[str, tuple[Callable[[Split], Split], dict[str, Any]]] = {
     "settings": (lambda split: split, {"config": {**SMALL, "training": {"epochs": 2}}}),
     "seed": (lambda split: split, {"seed": 1}),
 }
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "value"),
+    [("version of magnn", "version", lambda _: "9.9"), ("search space", "space_around", None)],
+    ids=["version", "space"],
+)
+def test_a_study_of_another_program_is_refused(
+    split: Split, one_trial: Path, monkeypatch: pytest.MonkeyPatch, what: str, name: str, value: Any
+) -> None:
+    def narrower(*args: Any, **kwargs: Any) -> Space:
+        space = space_around(*args, **kwargs)
+        return replace(space, ranges=dict(list(space.ranges.items())[1:]))
+
+    monkeypatch.setattr(search, name, value or narrower)
+    with pytest.raises(InputError, match=f"this study is of another {what}"):
+        tune(split, 1, study=one_trial)
 
 
 @pytest.mark.parametrize("what", OTHERS)
