@@ -1,5 +1,6 @@
 """A fit that is interrupted, and one that goes on from its checkpoints."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import magnn
 from magnn import fitting
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, StorageError
+from magnn.training import trainer
 from magnn.training.trainer import Progress
 from tests.worlds import SMALL, config, log_of, small_world, weights_equal
 
@@ -81,6 +83,23 @@ def test_a_place_where_no_checkpoint_can_be_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / ("d" * 300)):
         with pytest.raises(StorageError, match="cannot be written"):
             magnn.fit(small_world(), config=config(epochs=1), checkpoints=path)
+
+
+def test_a_refit_that_diverges_says_how_to_keep_what_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, settings = small_world(), config(epochs=2)
+    train_epoch = trainer._train_epoch
+
+    def diverging(*args: Any) -> float:
+        return math.nan if args[5] == "refit" else train_epoch(*args)
+
+    monkeypatch.setattr(trainer, "_train_epoch", diverging)
+    with pytest.raises(InputError, match=r"lower training\.learning_rate, or do without a refit \(--no-refit --resume"):
+        magnn.fit(split, config=settings, checkpoints=tmp_path)
+    saved = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True, refit=False)
+    monkeypatch.undo()
+    assert weights_equal(saved, magnn.fit(split, config=settings, refit=False))
 
 
 def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:

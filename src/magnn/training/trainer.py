@@ -136,7 +136,10 @@ def train(
             loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
             trained = time.perf_counter()
             if not math.isfinite(loss):
-                raise InputError(f"the loss of epoch {epoch} is {loss}; lower training.learning_rate")
+                chosen = (
+                    ", or do without a refit (--no-refit --resume saves what was chosen)" if phase == "refit" else ""
+                )
+                raise InputError(f"the loss of epoch {epoch} is {loss}; lower training.learning_rate{chosen}")
             model.freeze()
             metrics = validate() if validate else {}
             log = EpochLog(phase, epoch, loss, trained - started, time.perf_counter() - trained, metrics)
