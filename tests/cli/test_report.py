@@ -13,7 +13,7 @@ from tests.cli.driver import Shell
 def test_what_is_missing_is_one_line(
     recommender: magnn.Recommender, saved_model: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="k"):
+    with pytest.raises(InputError, match="k must be between 1 and"):
         magnn.report(recommender, "report.html", k=0)
     assert shell("report", saved_model, "-o", shell.folder).error.startswith(f"error: {shell.folder} is a directory")
     assert shell("report", saved_model).code == 2

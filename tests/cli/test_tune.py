@@ -67,7 +67,7 @@ def test_from_a_search_to_a_fit_with_what_it_found(logged: Shell) -> None:
 
     more = logged(*TUNE, "--trials", "2", "--plot", "s.svg")
     assert more.code == 0 and f"going on from 3 trials, best {said[1]}" in more.err and "5 trials:" in more.err
-    assert "minutes of searching" in (logged.folder / "s.svg").read_text() or b"<svg" in Path("s.svg").read_bytes()
+    assert "<svg" in (logged.folder / "s.svg").read_text()
 
 
 def test_ctrl_c_saves_the_best_so_far(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import magnn
@@ -220,3 +221,29 @@ def test_axes_are_labelled(found: Findings) -> None:
             words = [label for label in axis.get_yticklabels() if re.search("[a-z]", label.get_text())]
             assert axis.get_xlabel() or axis.get_label() == "<colorbar>", name
             assert axis.get_ylabel() or words or shares, name
+
+
+def test_a_picture_shows_each_system_its_own_numbers(found: Findings) -> None:
+    report, draw = found.report, figures(found)
+    assert report is not None
+    panels = draw["metrics"]().axes
+    systems = [label.get_text() for label in panels[0].get_yticklabels()]
+    assert sorted(systems) == sorted(report.systems)
+    for panel in panels:
+        name = panel.get_xlabel()
+        of_systems = [(report.systems[system].ci95[name], report.systems[system].metrics[name]) for system in systems]
+        np.testing.assert_allclose(points_of(panel), [(low, value, high) for (low, high), value in of_systems])
+    (axis,) = draw["recall-by-activity"]().axes
+    expected = [(low, value, high) for group in found.activity for value, low, high in group.recall.values()]
+    np.testing.assert_allclose(points_of(axis), expected, atol=1e-9)
+    assert axis.get_legend_handles_labels()[1] == list(found.activity[0].recall)
+
+
+def points_of(axis: Any) -> list[tuple[float, float, float]]:
+    """Low end, value and high end of every point with an interval, in the order in which they were drawn."""
+    found = []
+    for container in axis.containers:
+        (value,) = container.lines[0].get_xdata()
+        ((low, _), (high, _)) = container.lines[2][0].get_segments()[0]
+        found.append((low, value, high))
+    return found
