@@ -129,7 +129,7 @@ def test_batch_equals_single() -> None:
 
 
 def test_padding_says_nothing() -> None:
-    """A wider window around the same history changes nothing, whatever the padding row would hold."""
+    """A wider window around the same history changes nothing."""
     sequences = [[0, 1, 2, 3, 4]]
     narrow = build(ModelConfig.model_validate({**SHAPE, "dim": 4, "long_window": 2}), sequences, 5)
     wide = build(ModelConfig.model_validate({**SHAPE, "dim": 4, "long_window": 9}), sequences, 5)
