@@ -1,1 +1,1 @@
-"""What is measured, and how: `make bench`."""
+"""What is measured, and how: speed by `make bench`; accuracy by `paper`, `peers` and what writes the page of results."""

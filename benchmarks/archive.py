@@ -12,7 +12,7 @@ import magnn
 from benchmarks.logs import ML_20M, blocks
 from benchmarks.measure import GENERATED, Row, in_new_process, main, row
 from magnn.data import datasets
-from magnn.data.download import file_sha256
+from magnn.storage import file_sha256
 
 NAME = "ml-20m"
 

@@ -5,11 +5,10 @@ Usage: python -m benchmarks.knn_settings
 
 from benchmarks.peers.comparison import COMPARISONS
 from benchmarks.runs import read_split, until_stopped
-from magnn.ranking.baselines import KnnSettings, item_knn
+from magnn.ranking.baselines import DECAYS, EXPONENTS, KnnSettings, item_knn
 from magnn.ranking.evaluate import evaluate_scorer
 
-EXPONENTS = (0.2, 0.3, 0.4, 0.5, 0.65)  # a step beyond the smallest that is tried in use
-DECAYS = (0.1, 0.2, 0.3, 0.5)
+WIDER = (0.2, *EXPONENTS)  # a step beyond the smallest that is tried in use
 
 
 def main() -> None:
@@ -18,7 +17,7 @@ def main() -> None:
         split = read_split(data, protocol)
         train, valid = split.train, split.valid
         print(f"{data}, {protocol}\nexponent" + "".join(f"{f'decay {decay}':>11}" for decay in DECAYS))
-        for exponent in EXPONENTS:
+        for exponent in WIDER:
             cells = []
             for decay in DECAYS:
                 scorer = item_knn(train, train, KnnSettings(exponent, decay))

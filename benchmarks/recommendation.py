@@ -1,14 +1,12 @@
 """Recommendation: lists for everybody, to Parquet; and for one user, in process."""
 
-import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import torch
 
 from benchmarks.logs import ML_20M, make_log
-from benchmarks.measure import GENERATED, Row, main, peak_gib, row, timed
+from benchmarks.measure import GENERATED, Row, main, peak_gib, row, seconds, timed
 from benchmarks.models import recommender_of
 from magnn.data.interactions import Interactions
 from magnn.settings import Settings, make_settings
@@ -57,13 +55,6 @@ def one_user(n_items: int, settings: Settings, reach: float | None = None) -> li
         row("reading Q once (its sum)", size, timed(table.sum, 50), "ms", scale=1e3),
         row("the matrix-vector product alone", size, timed(lambda: table @ vector, 50), "ms", scale=1e3),
     ]
-
-
-def seconds(ask: Callable[[], object]) -> float:
-    """Of one call."""
-    started = time.perf_counter()
-    ask()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import magnn
 from benchmarks.measure import DATA, RESULTS, ROOT, about
-from magnn.data.download import file_sha256
 from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
-from magnn.ranking.evaluate import evaluate_lists
+from magnn.ranking.evaluate import evaluate_lists, users_to_judge
 from magnn.settings import Settings, make_settings
-from magnn.storage import atomic_file
+from magnn.storage import atomic_file, file_sha256
 
 RUNS = RESULTS / "runs"
 KS = (5, 10, 15, 20)
@@ -294,7 +293,7 @@ def judge(
         outcome: the other fields of `Run`.
     """
     history, held_out = (split.train_and_valid, split.test) if spec.on == "test" else (split.train, split.valid)
-    users = np.flatnonzero((held_out.lengths > 0) & (history.lengths > 0))
+    users = users_to_judge(history, held_out)
     metrics: dict[str, float] = {}
     ci95: dict[str, tuple[float, float]] = {}
     each: dict[str, NDArray[np.float64]] = {}

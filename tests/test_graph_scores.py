@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import magnn
-from magnn.artifact import _read_manifest, _sha256, _write_json
+from magnn.artifact import _read_manifest, _write_json
 from magnn.cli.console import describe_fit
 from magnn.errors import ArtifactError
 from magnn.model.graph_part import GraphConfig, Mixture, count_neighbours
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer
 from magnn.ranking.rank import rank
+from magnn.storage import file_sha256
 from tests.worlds import histories_of
 
 
@@ -101,7 +102,7 @@ def test_a_graph_that_does_not_fit_is_refused(best_recommender: magnn.Recommende
         tensors["co_occurrence.indices"] += 10**6
     save_file(tensors, path / "graph.safetensors")
     manifest = _read_manifest(path)
-    manifest["sha256"]["graph.safetensors"] = _sha256(path / "graph.safetensors")
+    manifest["sha256"]["graph.safetensors"] = file_sha256(path / "graph.safetensors")
     _write_json(path / "manifest.json", manifest)
     with pytest.raises(ArtifactError, match="do not belong together"):
         magnn.load(path)

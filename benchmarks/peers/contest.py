@@ -124,7 +124,7 @@ def _folder(spec: Spec) -> Path:
     return SCRATCH / "peers" / spec.path.parent.name / spec.path.stem
 
 
-def _try_setting(spec: Spec, limit: float, before: Run | None = None) -> Run:
+def _try_setting(spec: Spec, limit: float, before: Run | None) -> Run:
     """Train, choosing the epoch on the validation events, and store how good that was; the lists stay in the folder.
 
     Args:

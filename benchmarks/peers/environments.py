@@ -11,6 +11,7 @@ from pathlib import Path
 
 from magnn.errors import InputError
 from magnn.ranking import baselines
+from magnn.storage import file_sha256
 
 PEERS = Path(__file__).parent
 STAMP = "requirements.sha256"
@@ -46,7 +47,7 @@ def python_of(folder: str) -> Path | None:
     if not _requirements(folder).exists():
         return Path(sys.executable)
     stamp, python = _environment(folder) / STAMP, _python(folder)
-    if not (stamp.exists() and python.exists()) or stamp.read_text() != _sha256(_requirements(folder)):
+    if not (stamp.exists() and python.exists()) or stamp.read_text() != file_sha256(_requirements(folder)):
         return None
     return python
 
@@ -61,7 +62,7 @@ def build(folder: str) -> Path:
         return python
     _run([sys.executable, "-m", "venv", "--clear", str(_environment(folder))], folder)
     _run([str(_python(folder)), "-m", "pip", "install", "-r", str(_requirements(folder))], folder)
-    (_environment(folder) / STAMP).write_text(_sha256(_requirements(folder)))
+    (_environment(folder) / STAMP).write_text(file_sha256(_requirements(folder)))
     return _python(folder)
 
 
@@ -93,10 +94,6 @@ def _python(folder: str) -> Path:
 
 def _requirements(folder: str) -> Path:
     return PEERS / folder / "requirements.txt"
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _run(command: list[str], folder: str) -> None:

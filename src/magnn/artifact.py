@@ -3,7 +3,6 @@
 Nothing in it is executed on loading. `manifest.json` names the format version and every file's SHA-256.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,7 @@ from magnn.errors import ArtifactError, InputError
 from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
-from magnn.storage import atomic_directory, explained
+from magnn.storage import atomic_directory, explained, file_sha256
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
@@ -115,7 +114,7 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "sha256": {name: _sha256(directory / name) for name in FILES},
+            "sha256": {name: file_sha256(directory / name) for name in FILES},
         }
         _write_json(directory / MANIFEST, manifest)
 
@@ -262,7 +261,7 @@ def _verify(path: Path) -> None:
         raise ArtifactError(f"{path}: {MANIFEST} names no hashes; fetch the model again or fit it again")
     for name in FILES:
         try:
-            actual = _sha256(path / name)
+            actual = file_sha256(path / name)
         except OSError as error:
             raise ArtifactError(
                 f"{path}: {name} is missing or unreadable; fetch the model again or fit it again"
@@ -279,8 +278,3 @@ def _read_manifest(path: Path) -> Any:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

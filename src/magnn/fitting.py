@@ -25,7 +25,7 @@ from magnn.settings import Config, Settings, make_settings
 from magnn.storage import explained
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
-from magnn.training.trainer import EpochLog, Progress, TrainingState, make_optimizer, train
+from magnn.training.trainer import EpochLog, Progress, Saver, TrainingState, make_optimizer, train
 
 
 def fit(
@@ -231,7 +231,7 @@ def validation_metrics(scorer: Scorer, history: Histories, held_out: Histories, 
     return evaluate_scorer(scorer, history, judged, intervals=False).metrics
 
 
-def _checkpointer(path: Path, fingerprint: str) -> Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]:
+def _checkpointer(path: Path, fingerprint: str) -> Saver:
     """Saves after an epoch, unless saving would then take more than about a twentieth of the time."""
     next_save = 0.0
 

@@ -1,5 +1,6 @@
-"""Writing files so that a failure leaves what stood there before: a temporary name, then a rename."""
+"""Writing files so that a failure leaves what stood there before: a temporary name, then a rename. And their hash."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -78,6 +79,12 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                     shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _followed(path: Path) -> Path:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from magnn.cli import console
 from magnn.data.datasets import DATASETS
-from magnn.data.download import file_sha256
 from magnn.data.recipes import Counts, Recipe
+from magnn.storage import file_sha256
 from tests.cli.driver import Shell
 
 COMICS = "goodreads_interactions_comics_graphic.json.gz"

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from magnn.data import download as module
-from magnn.data.download import download, file_sha256
+from magnn.data.download import download
 from magnn.errors import DownloadError, InputError, StorageError
+from magnn.storage import file_sha256
 from tests.data.conftest import Behaviour, Server
 
 CONTENT = random.Random(0).randbytes(700_001)  # more than two chunks, and no round number

@@ -7,7 +7,7 @@ import numpy as np
 import magnn
 from magnn.artifact import check_destination
 from magnn.cli import console
-from magnn.data.datasets import Tables, get_dataset, movielens_100k_from_wheel, write_tables
+from magnn.data.datasets import get_dataset, movielens_100k_from_wheel, write_tables
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError, Interrupted
 from magnn.recommender import Recommended, Recommender
@@ -65,7 +65,7 @@ def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
         console.note(str(error).removesuffix("; run the same again to go on from where it stopped"))
     try:
         with console.spinner("fetching MovieLens-100K from PyPI"):
-            tables: Tables = movielens_100k_from_wheel()
+            tables = movielens_100k_from_wheel()
         return "MovieLens-100K, as the PyPI package recbole carries it", *write_tables(tables, directory)
     except DownloadError as error:
         console.note(str(error))

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from magnn.data.download import BytesProgress, download, file_sha256
+from magnn.data.download import BytesProgress, download
 from magnn.data.lines import read_lines
 from magnn.data.readers import REVIEWS, Read, read_1m, read_100k, read_amazon, read_csvs, read_goodreads, reviewed_items
 from magnn.data.recipes import Counts, Recipe, count
 from magnn.errors import DownloadError, InputError
-from magnn.storage import atomic_file
+from magnn.storage import atomic_file, file_sha256
 
 MIRROR_VARIABLE = "MAGNN_DATA_MIRROR"
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"

@@ -3,7 +3,6 @@
 The standard library does it: the download libraries that check hashes (pooch among them) start again from nothing.
 """
 
-import hashlib
 import os
 import ssl
 import urllib.error
@@ -16,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from magnn.errors import DownloadError, InputError, StorageError
-from magnn.storage import atomic_file
+from magnn.storage import atomic_file, file_sha256
 
 CHUNK = 1 << 18
 TIMEOUT = 20.0  # seconds without a byte
@@ -118,9 +117,3 @@ def _set_time(part: Path, headers: HTTPMessage) -> None:
         os.utime(part, (changed, changed))
     except (TypeError, ValueError, KeyError, OSError):  # without it, a resume starts again
         return
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

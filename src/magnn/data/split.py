@@ -14,7 +14,6 @@ from magnn.data.interactions import Histories, Interactions
 from magnn.errors import InputError
 
 Protocol = Literal["paper", "leave-one-out", "time", "none"]
-Part = Literal["train", "valid", "test"]
 TRAIN, VALID, TEST = 0, 1, 2
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magnn.errors import InputError
 from magnn.evaluation import MODEL, Report
 from magnn.explain import PARTS
 from magnn.reporting.findings import TAKEN, TOLD, Findings
@@ -51,14 +50,6 @@ WIDTH = 7.0  # inches
 METRICS = ("recall", "ndcg", "mrr", "map")
 
 
-def check_drawing() -> None:
-    """Raises InputError where matplotlib is missing."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise InputError("pictures need matplotlib: pip install 'magnn[plots]'") from error
-
-
 def figures(found: Findings) -> "dict[str, Callable[[], Figure]]":
     """name -> what draws it, for what this model and log have; in the order of the page."""
     drawn: dict[str, Callable[[], Figure]] = {}
@@ -85,22 +76,16 @@ def figures(found: Findings) -> "dict[str, Callable[[], Figure]]":
     return drawn
 
 
-def write_plots(found: Findings, folder: Path) -> list[Path]:
+def write_plots(found: Findings, folder: Path) -> None:
     """Every picture as SVG and as PNG (150 dots an inch), on white.
 
     Raises:
-        InputError: matplotlib is missing.
         StorageError: the place cannot be written.
     """
-    check_drawing()
-    written = []
     for name, draw in figures(found).items():
         for kind in ("svg", "png"):
-            path = folder / f"{name}.{kind}"
-            with atomic_file(path) as temporary:
+            with atomic_file(folder / f"{name}.{kind}") as temporary:
                 temporary.write_bytes(_drawn(draw, kind, name, background="white"))
-            written.append(path)
-    return written
 
 
 def inline_svg(draw: "Callable[[], Figure]", name: str, label: str) -> str:

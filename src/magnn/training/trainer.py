@@ -21,8 +21,6 @@ from magnn.training.config import TrainingConfig
 from magnn.training.losses import bpr, softmax_loss
 from magnn.training.negatives import UnseenItems
 
-Metrics = dict[str, float]
-
 
 @dataclass(frozen=True)
 class EpochLog:
@@ -41,7 +39,7 @@ class EpochLog:
     loss: float
     train_seconds: float
     valid_seconds: float
-    metrics: Metrics
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def train(
     phase: str,
     seed: int,
     epochs: int,
-    validate: Callable[[], Metrics] | None = None,
+    validate: Callable[[], dict[str, float]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     on_epoch: Saver | None = None,
 ) -> bool:

@@ -135,15 +135,7 @@ def check_budget(minutes: float, trials: int | None) -> None:
 
 
 class _Stop(Exception):
-    """Raised through a fit, to end it at once."""
-
-
-class _Pruned(_Stop):
-    pass
-
-
-class _OutOfTime(_Stop):
-    pass
+    """Raised through a fit, to end it at once; its argument is the state that the trial is left in."""
 
 
 class _Search:
@@ -194,17 +186,15 @@ class _Search:
                 # Of the defaults too: the others are measured against their epochs.
                 hopeless = self.study.hopeless(at.log.metrics[METRIC], at.epoch)
                 if hopeless and not first:
-                    raise _Pruned
+                    raise _Stop("pruned")
             if not first and self.seconds() > self.budget:
-                raise _OutOfTime
+                raise _Stop("stopped")
 
         try:
             ndcg_U = self.fitted(self.space.settings(params), listen)
             self.study.tell("complete", self.ended(), value=float(ndcg_U.mean()), noise=self.noise(ndcg_U, first))
-        except _Pruned:
-            self.study.tell("pruned", self.ended())
-        except _OutOfTime:
-            self.study.tell("stopped", self.ended())
+        except _Stop as stop:
+            self.study.tell(stop.args[0], self.ended())
         except Interrupted:
             raise KeyboardInterrupt from None
         except StorageError:  # of the study: there is nowhere to put what comes next
