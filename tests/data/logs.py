@@ -22,6 +22,8 @@ LOG = pl.DataFrame(
     }
 )
 
+PAIRS: dict[str, list[Any]] = {"user": ["a", "b"], "item": ["x", "y"]}  # the smallest log, for a column more
+
 
 def database(path: Path, frame: pl.DataFrame = LOG) -> str:
     """`frame` as table `log`; returns the URL."""
