@@ -108,10 +108,9 @@ def run(spec: Spec, device: str = "cpu") -> Run | None:
     history = split.train_and_valid if spec.on == "test" else split.train
     everybody = np.arange(history.n_users)
     items_UK, _ = rank(recommender.scorer(history), everybody, history, max(KS))
-    logs = recommender.logs
-    select_by = recommender.settings.training.select_by
-    selected = [log for log in logs if log.phase == "select"]
-    best = max(selected, key=lambda log: log.metrics[select_by])
+    selected = [log for log in recommender.logs if log.phase == "select"]
+    best = recommender.best_epoch
+    assert best is not None, "every log here has validation events"
     finished = judge(
         spec,
         split,
@@ -119,7 +118,7 @@ def run(spec: Spec, device: str = "cpu") -> Run | None:
         valid={name: round(value, 6) for name, value in best.metrics.items()},
         epochs=best.epoch,
         epochs_reached=len(selected),
-        fit_seconds=round(sum(log.train_seconds + log.valid_seconds for log in logs), 1),
+        fit_seconds=round(recommender.fit_seconds, 1),
         peak_gib=round(peak_gib(), 3),
         threads=torch.get_num_threads(),
         device=torch.cuda.get_device_name() if device == "cuda" else device,

@@ -68,6 +68,17 @@ class Fitted:
     completed: bool = True
     graph_part: GraphPart | None = None
 
+    @property
+    def best_epoch(self) -> EpochLog | None:
+        """The epoch that the validation events chose; None where there were none to choose by."""
+        selected = [log for log in self.logs if log.phase == "select"]
+        return max(selected, key=lambda log: log.metrics[self.settings.training.select_by], default=None)
+
+    @property
+    def fit_seconds(self) -> float:
+        """How long training and validation took, together."""
+        return sum(log.train_seconds + log.valid_seconds for log in self.logs)
+
 
 def write_artifact(fitted: Fitted, path: Path) -> None:
     """Write to the directory `path`, replacing a model that stands there.

@@ -73,12 +73,10 @@ def describe_split(split: "Split") -> None:
 def describe_fit(recommender: "Recommender") -> None:
     """Which epoch was chosen, by what, and how long the training took."""
     chosen = recommender.settings.training.select_by
-    selected = [log for log in recommender.logs if log.metrics and log.phase == "select"]
-    whole = [log for log in recommender.logs if log.metrics and log.phase == "graph"]
-    seconds = sum(log.train_seconds + log.valid_seconds for log in recommender.logs)
+    best = recommender.best_epoch
+    whole = [log for log in recommender.logs if log.phase == "graph"]
     epochs = len(recommender.logs) - len(whole)
-    best = f"; best epoch {max(selected, key=lambda log: log.metrics[chosen]).epoch}" if selected else ""
-    value = f" with validation {chosen} {max(log.metrics[chosen] for log in selected):.4f}" if selected else ""
+    value = f"; best epoch {best.epoch} with validation {chosen} {best.metrics[chosen]:.4f}" if best else ""
     value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""
     part = recommender.graph_part
     if part is not None and not recommender.completed and not whole:
@@ -87,7 +85,7 @@ def describe_fit(recommender: "Recommender") -> None:
         note("no two items share a user: the graph part of every score is 0")
     elif part is not None and part.mixture.is_silent:
         note("the graph does not help to rank the validation events: its part of every score is 0")
-    note(f"trained {epochs} epochs in {seconds:.0f} s{best}{value}")
+    note(f"trained {epochs} epochs in {recommender.fit_seconds:.0f} s{value}")
 
 
 @contextmanager

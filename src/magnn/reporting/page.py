@@ -122,17 +122,14 @@ def _dates(events: Interactions) -> tuple[str, str] | None:
 def _fit(recommender: Recommender) -> dict[str, Any]:
     """How the model was trained."""
     settings, logs = recommender.settings, recommender.logs
-    chosen = settings.training.select_by
-    selected = [log for log in logs if log.phase == "select" and log.metrics]
-    best = max(selected, key=lambda log: log.metrics[chosen], default=None)
     config = settings.model
     return {
         "parts": [words for name, words in REASONS.items() if getattr(config, name)],
         "parameters": sum(p.numel() for p in recommender.model.parameters()),
         "epochs": sum(log.phase != "graph" for log in logs),
-        "seconds": sum(log.train_seconds + log.valid_seconds for log in logs),
-        "best": best,
-        "chosen": chosen,
+        "seconds": recommender.fit_seconds,
+        "best": recommender.best_epoch,
+        "chosen": settings.training.select_by,
         "settings": settings.model_dump(mode="json", exclude={"preset"}),
     }
 

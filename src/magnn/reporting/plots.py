@@ -141,7 +141,7 @@ def training(logs: Sequence[EpochLog]) -> "Figure":
         )
     left.set(xlabel="epoch", ylabel="training loss")
     left.legend()
-    validated = [log for log in logs if log.metrics and log.phase == "select"]
+    validated = [log for log in logs if log.phase == "select"]
     for metric, color, style in (("recall@10", BLUE, "o-"), ("ndcg@10", ORANGE, "s--")):
         values = [log.metrics[metric] for log in validated]
         if values:

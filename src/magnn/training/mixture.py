@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -143,23 +142,16 @@ def _graph_scores(part: GraphPart, mixture: Mixture, histories: Histories) -> Te
     shape = histories.n_users, histories.n_items
     scores_BN = (mixture.popularity * log_counts_N).repeat(shape[0])
     for number, graph in enumerate(part.graphs):
-        of_X, edge_X = _edges_of(graph, item_X)
-        source_X, target_X = torch.from_numpy(item_X[of_X].astype(np.int64)), torch.from_numpy(graph.indices[edge_X])
+        edges = graph[item_X]  # a row for each event
+        of_X = np.repeat(np.arange(len(item_X)), np.diff(edges.indptr))
+        source_X, target_X = torch.from_numpy(item_X[of_X].astype(np.int64)), torch.from_numpy(edges.indices)
         value_X = mixture.edges(
-            number, torch.from_numpy(graph.data[edge_X]), log_counts_N[source_X], log_counts_N[target_X.long()]
+            number, torch.from_numpy(edges.data), log_counts_N[source_X], log_counts_N[target_X.long()]
         )
         value_X = value_X * mixture.recency(number, torch.from_numpy(age_X)[of_X])
         place_X = torch.from_numpy(user_X[of_X].astype(np.int64)) * shape[1] + target_X
         scores_BN = scores_BN.index_add(0, place_X, value_X)
     return scores_BN.view(shape)
-
-
-def _edges_of(graph: sp.csr_array, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where in `rows` each edge of these rows belongs, and where in the graph it is."""
-    start = graph.indptr[rows].astype(np.int64)
-    length = graph.indptr[rows + 1] - start
-    of_X = np.repeat(np.arange(len(rows)), length)
-    return of_X, np.arange(len(of_X)) + np.repeat(start - np.cumsum(length) + length, length)
 
 
 def _unseen(history: Histories, held_out: Histories, users_B: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
