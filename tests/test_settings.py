@@ -10,6 +10,11 @@ from magnn.errors import InputError
 from magnn.settings import PRESETS, Settings, make_settings, to_toml
 
 
+def test_a_byte_order_mark_is_no_setting(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("\ufeff[model]\ndim = 7\n", encoding="utf-8")
+    assert make_settings(config=tmp_path / "settings.toml").model.dim == 7
+
+
 def toml(folder: Path, text: str) -> Path:
     path = folder / "settings.toml"
     path.write_text(text, encoding="utf-8")

@@ -157,7 +157,7 @@ def _read(config: Config | None) -> tuple[str, dict[str, Any]]:
     if isinstance(config, Mapping):
         return "config", dict(config)
     try:
-        return str(config), tomllib.loads(Path(config).read_text(encoding="utf-8"))
+        return str(config), tomllib.loads(Path(config).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{config}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -44,8 +44,18 @@ LOGS: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
         [],
         ["line 3", "'2014-13-02'", "ISO 8601"],
     ),
-    "rating no number": ("e.csv", GOOD + "a,9,9,good\n", [], ["e.csv, line 14", "'rating'", "'good'"]),
-    "rating negative": ("e.csv", GOOD + "a,9,9,-1\n", [], ["e.csv, line 14", "'rating'", "'-1'", "negative"]),
+    "rating no number": (
+        "e.csv",
+        GOOD + "a,9,9,good\n",
+        ["--min-rating", "4"],
+        ["e.csv, line 14", "'rating'", "'good'"],
+    ),
+    "rating negative": (
+        "e.csv",
+        GOOD + "a,9,9,-1\n",
+        ["--min-rating", "4"],
+        ["e.csv, line 14", "'rating'", "'-1'", "negative"],
+    ),
     "line after blank and folded lines": (
         "e.csv",
         'user,item,timestamp\na,x,1\n\nb,"y\nz",2\nc,x,never\n',
@@ -150,6 +160,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "unknown user": (["recommend", "MODEL", "nobody"], ["user 'nobody'", "known ones"]),
     "unknown user number": (["recommend", "MODEL", "99999999999999999999"], ["user '99999999999999999999'"]),
     "unknown item": (["similar", "MODEL", "99999"], ["item '99999'"]),
+    "unknown item with a comma": (["recommend", "MODEL", "--history", '1,"Good, Bad"'], ["item 'Good, Bad'"]),
     "unknown item in a history": (["recommend", "MODEL", "--history", "1,99999"], ["item '99999'"]),
     "empty history": (["recommend", "MODEL", "--history", " , "], ["at least one item"]),
     "neither user nor history": (["recommend", "MODEL"], ["--history"]),

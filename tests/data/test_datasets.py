@@ -155,10 +155,25 @@ def test_a_damaged_archive_is_refused_and_tables_stand(
     monkeypatch.setenv(MIRROR_VARIABLE, server.url)
     server.files["ml-1m.zip"] = DAMAGES[damage](ARCHIVES["ml-1m"])
     (tmp_path / "events.parquet").write_bytes(b"older")
+    (tmp_path / "ml-1m.zip").write_bytes(b"older")  # what the events came from
     with pytest.raises(DownloadError, match=r"ml-1m\.zip: SHA-256 is .* the file was not kept"):
         get_dataset("ml-1m", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["events.parquet"]
-    assert (tmp_path / "events.parquet").read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.parquet", "ml-1m.zip"]
+    assert all(path.read_bytes() == b"older" for path in tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("small_sets")
+def test_events_of_something_else_are_not_replaced(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, server.url)
+    server.files["ml-1m.zip"] = ARCHIVES["ml-1m"]
+    (tmp_path / "events.parquet").write_bytes(b"my own")
+    with pytest.raises(InputError, match=r"events\.parquet is not of ml-1m; choose another folder"):
+        get_dataset("ml-1m", tmp_path)
+    assert not server.requests and (tmp_path / "events.parquet").read_bytes() == b"my own"
+    get_dataset("ml-1m", tmp_path / "new")
+    get_dataset("ml-1m", tmp_path / "new")  # its own are
 
 
 def test_an_unknown_set_names_the_known_ones(tmp_path: Path) -> None:

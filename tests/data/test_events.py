@@ -50,6 +50,8 @@ def test_the_more_telling_name_wins() -> None:
     assert find(["session_id", "user_id"], "user") == "user_id"
     assert find(["date", "timestamp"], "time") == "timestamp"
     assert find(["userId", "user_id"], "user") == "userId", "the first of two of the same name"
+    for role, bare in (("user", "user"), ("item", "movie"), ("item", "item"), ("item", "product")):
+        assert find([bare, f"{bare}_id"], role) == f"{bare}_id", "an id before a name"
 
 
 def test_given_names_beat_recognised_ones() -> None:

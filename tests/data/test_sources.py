@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnn.data.events import read_events
+from magnn.data.sources import open_source
 from tests.data.logs import LOG, database, flat, refusal, whole
 
 OPTIONS: dict[str, Any] = {"min_rating": 2, "min_user_events": 2, "min_item_events": 1}
@@ -45,15 +46,17 @@ def in_form(form: str, folder: Path) -> tuple[Any, dict[str, Any]]:
             path.write_bytes(gzip.compress(text))
         case "two-members.csv.gz":  # as cat of two files, or bgzip, writes it
             path.write_bytes(gzip.compress(text[:40]) + gzip.compress(text[40:]))
-        case "a.tsv" | "a.inter" | "tabs.csv" | "a.tsv.gz":
+        case "a.tsv" | "tabs.csv" | "a.tsv.gz":
             tabs = LOG.write_csv(separator="\t").encode()
             path.write_bytes(gzip.compress(tabs) if form.endswith(".gz") else tabs)
         case "semicolons.csv":
             LOG.write_csv(path, separator=";")
         case "a.parquet" | "a.pq" | "a[1].parquet":
             LOG.write_parquet(path)
-        case "a.jsonl" | "a.ndjson" | "a[1].jsonl":
+        case "a.jsonl" | "a.ndjson" | "a[1].jsonl" | "bom.jsonl":
             LOG.write_ndjson(path)
+            if form == "bom.jsonl":  # as PowerShell saves it
+                path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
         case "lazy":
             return LOG.lazy(), {}
         case "polars":
@@ -79,13 +82,13 @@ FORMS = [
     *("semicolons.csv", "tabs.csv", "a.csv.gz", "a.CSV.GZ", "two-members.csv.gz", "a.tsv", "a.tsv.gz"),
     *(
         "blank-lines.tsv",
-        "a.inter",
         "a.parquet",
         "a.pq",
         "a[1].parquet",
         "a.jsonl",
         "a.ndjson",
         "a[1].jsonl",
+        "bom.jsonl",
         "path-as-text",
     ),
     *("polars", "lazy", "pandas", "pandas-index", "arrow", "arrow-chunks", "database"),
@@ -150,6 +153,49 @@ def saved(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
+def test_quotes_in_a_recbole_file_are_text(tmp_path: Path) -> None:
+    items = ['"Heat" (1995)', '12" vinyl', '"unclosed', "plain"]
+    rows = "".join(f"{user}\t{item}\n" for user, item in enumerate(items))
+    path = saved(tmp_path, "log.inter", "user_id:token\titem_id:token\n" + rows)
+    assert flat(read_events(path)) == [(user, item, user) for user, item in enumerate(items)]
+    path.write_text(path.read_text() + "\tplain\n")
+    assert "log.inter, line 6, column 'user_id:token': the user id is missing" in refusal(path)
+
+
+STRAY = "a stray quote; close it, or write the field as"
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('1,12" vinyl\n2,b\n', 2),
+        ('1,a\n2,"Heat" (1995)\n3,b\n', 3),
+        ('1,"a\nb"\n2,"c""d"\n3,e"f"g"\n4,h\n', 5),
+        ('1,"open\n' + "2,b\n" * 9, 2),
+        ('1,"open\n' + "2,b\n" * 50_000, 2),
+    ],
+    ids=["inches", "after-the-quote", "after-good-ones", "never-closed", "never-closed-in-a-long-file"],
+)
+def test_a_stray_quote_is_shown_with_its_line(rows: str, line: int, tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", "user,item\n" + rows)
+    assert refusal(path) == f'{path}, line {line}: {STRAY} "12"" vinyl"'
+
+
+def test_a_table_of_many_columns_is_read_without_its_blank_lines(tmp_path: Path) -> None:
+    genres = [f"genre_{n}" for n in range(1_000)]
+    rows = "".join(f"i{n}" + ",1" * len(genres) + "\n\n" for n in range(3))
+    path = saved(tmp_path, "items.csv", ",".join(["item", *genres]) + "\n" + rows)
+    table = open_source(path).read({"item": (), "genre_999": ()})
+    assert table.rows() == [("i0", "1"), ("i1", "1"), ("i2", "1")]
+
+
+@pytest.mark.parametrize("rating", ["", "good", "-1", "nan"])
+def test_a_rating_matters_only_to_a_threshold(rating: str, tmp_path: Path) -> None:
+    path = saved(tmp_path, "log.csv", GOOD + f"c,z,3,{rating}\n")
+    assert len(flat(read_events(path))) == 3
+    assert "line 4, column 'rating'" in refusal(path, min_rating=0)
+
+
 @pytest.mark.parametrize("packed", [False, True], ids=["csv", "csv.gz"])
 @pytest.mark.parametrize(
     ("content", "place", "problem"),
@@ -190,7 +236,7 @@ def test_a_bad_value_is_shown_with_its_line(
 ) -> None:
     data = content.encode()
     path = saved(tmp_path, "log.csv.gz" if packed else "log.csv", gzip.compress(data) if packed else data)
-    message = refusal(path)
+    message = refusal(path, **({"min_rating": 0} if "rating" in content else {}))
     assert message.startswith(f"{path}, {place}") and problem in message
 
 
@@ -266,7 +312,7 @@ LOG.write_parquet(PARQUET)
         ("log.csv", b"user,film,timestamp\na,x,1\n", "{path}: no item column among user, film, timestamp; name it"),
         ("log.csv", b"who,item\na,x\n", "{path}: no user column among who, item; name it with --user-col"),
         ("log.csv", b'who,"it\nem"\na,x\n', "{path}: no user column among who, it em; name it"),
-        ("log.csv", b'user,item\na,x\n"b,y\nc,z\n', "{path}: cannot be read (could not parse"),
+        ("log.csv", b'user,item\na,x\n"b,y\nc,z\n', "{path}, line 3: a stray quote; close it, or"),
         ("log.csv.gz", PACKED[:100], "{path}: damaged or truncated gzip"),
         ("log.csv.gz", PACKED[:-20], "{path}: damaged or truncated gzip"),
         ("log.csv.gz", PACKED[:5], "{path}: damaged or truncated gzip"),
@@ -279,6 +325,7 @@ LOG.write_parquet(PARQUET)
         ("log.jsonl", b'{"user": 1, "item": 2}\n\n{"user": 1, "it', "{path}, line 3: not a JSON object; write one"),
         ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1,, "item": 3}\n{}', "{path}, line 2: not a JSON object"),
         ("log.jsonl", b'[{"user": 1, "item": 2}]\n', "{path}, line 1: not a JSON object"),
+        ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1, "item": NaN}', "{path}, line 2: not a JSON object"),
         ("log.jsonl", b"user,item\n1,2\n", "{path}, line 1: not a JSON object"),
         ("log.jsonl", b"\n\n", "{path}: cannot be read"),
         ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1}\n', "{path}, row 2, column 'item': the item id is missing"),
@@ -362,7 +409,8 @@ IDS: dict[str, Any] = {"user": ["a", "b"], "item": ["x", "y"]}
     ],
 )  # fmt: skip
 def test_a_bad_value_in_a_frame_is_shown_with_its_row(columns: dict[str, Any], problem: str) -> None:
-    assert f"the data frame, {problem}" in refusal(pl.DataFrame(IDS | columns))
+    threshold = {"min_rating": 0} if "rating" in columns else {}
+    assert f"the data frame, {problem}" in refusal(pl.DataFrame(IDS | columns), **threshold)
 
 
 @pytest.mark.parametrize(

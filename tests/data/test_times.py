@@ -50,6 +50,10 @@ def test_times_are_seconds_whatever_they_came_in(times: list[Any], seconds: list
         "2014-05-13 18:53:20+02",  # as PostgreSQL writes it
         "2014-05-13T09:53:20-07:00",
         "2014-05-13 22:23:20 +05:30",
+        "2014-05-13T22:23:20 +05:30",
+        "2014-05-13 16:53:20 UTC",  # as BigQuery writes it
+        "2014-05-13t16:53:20z",
+        "2014-05-13T16:53:20,000",
     ],
 )
 def test_one_moment_in_any_iso_form_beside_any_other(written: str) -> None:

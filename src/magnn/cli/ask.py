@@ -1,5 +1,6 @@
 """The commands that ask a trained model: recommend, similar, explain, report."""
 
+import csv
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,10 @@ from magnn.errors import InputError
 
 History = Annotated[
     str | None,
-    typer.Option(metavar="ITEM,ITEM", help="For someone unknown: item ids, oldest first, in place of a user."),
+    typer.Option(
+        metavar="ITEM,ITEM",
+        help="For someone unknown: item ids, oldest first, in place of a user; an id with a comma in double quotes.",
+    ),
 ]
 Focus = Annotated[
     float, typer.Option(metavar="F", help="From -1, lasting interest only, to 1, the present only: moves the gate.")
@@ -177,7 +181,8 @@ def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, bes
 
 
 def _ids(history: str) -> list[str]:
-    return [item.strip() for item in history.split(",") if item.strip()]
+    fields = next(csv.reader([history], skipinitialspace=True), [])
+    return [item.strip() for item in fields if item.strip()]
 
 
 def _item(found: Any) -> dict[str, Any]:

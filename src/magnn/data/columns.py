@@ -4,15 +4,17 @@ import re
 
 from magnn.errors import InputError
 
-# First match wins. Compared without case, separators, and RecBole's type suffix ("user_id:token").
+# First match wins: an id before what may be a name. Compared without case, separators, and RecBole's type suffix
+# ("user_id:token"). An item table may call its id "id", and its titles what a log calls its items.
 USUAL = {
-    "user": "user userid uid reviewerid customer customerid client clientid visitorid member memberid account accountid "
+    "user": "userid user uid reviewerid customerid customer clientid client visitorid memberid member accountid account "
     "sessionid session",
-    "item": "item itemid iid movie movieid asin parentasin product productid article articleid book bookid track trackid "
-    "song songid business businessid sku",
+    "item": "itemid item iid movieid movie asin parentasin productid product articleid article bookid book trackid track "
+    "songid song businessid business sku",
     "time": "timestamp time ts unixreviewtime unixtime datetime date eventtime createdat t",
     "rating": "rating overall stars score",
-    "title": "title movietitle name productname itemname",
+    "id": "id",
+    "title": "title movietitle name productname itemname movie product article book track song business item",
 }
 
 
@@ -27,7 +29,7 @@ def listed(columns: list[str]) -> str:
 
 
 def find(columns: list[str], role: str, given: str | None = None) -> str | None:
-    """The column that plays `role` ("user", "item", "time", "rating" or "title"), or None.
+    """The column that plays `role`, a key of `USUAL`, or None.
 
     A `given` name is taken as it stands, and must exist.
 

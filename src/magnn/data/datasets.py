@@ -21,7 +21,7 @@ from magnn.data.lines import read_lines
 from magnn.data.readers import REVIEWS, Read, read_1m, read_100k, read_amazon, read_csvs, read_goodreads, reviewed_items
 from magnn.data.recipes import Counts, Recipe, count
 from magnn.errors import DownloadError, InputError
-from magnn.storage import atomic_file, file_sha256
+from magnn.storage import atomic_file, explained, file_sha256
 
 MIRROR_VARIABLE = "MAGNN_DATA_MIRROR"
 GROUPLENS = "https://files.grouplens.org/datasets/movielens"
@@ -122,7 +122,8 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
         raw: all events as the source has them, without the recipe.
 
     Raises:
-        InputError: no such data set, a file is damaged or has a malformed line, or the recipe leaves nothing.
+        InputError: no such data set, `directory` has the events of another, a file is damaged or has a malformed line, or
+            the recipe leaves nothing.
         DownloadError, StorageError: see `magnn.data.download.download`.
     """
     if name not in DATASETS:
@@ -130,6 +131,7 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
     dataset = DATASETS[name]
     recipe = None if raw else dataset.recipe
     files = dataset.files if recipe else (dataset.file,)
+    _check_place(dataset, directory / "events.parquet")
     paths = [_fetch(file, directory, progress) for file in files]
     read = partial(read_lines, skip_malformed=dataset.malformed)
 
@@ -160,6 +162,13 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
         comparisons=tuple(Comparison(what, found, told) for what, found, told in comparisons if told is not None),
         hashes={path.name: file_sha256(path) for path, file in zip(paths, files, strict=True) if file.sha256 is None},
     )
+
+
+def _check_place(dataset: Dataset, events: Path) -> None:
+    """Raises InputError if other events have the name: what this set left before has its source beside it."""
+    with explained(events):
+        if events.exists() and not events.with_name(dataset.file.name).exists():
+            raise InputError(f"{events} is not of {dataset.name}; choose another folder with -o, or move it away")
 
 
 def write_tables(tables: Tables, directory: Path) -> tuple[Path, Path]:

@@ -89,7 +89,9 @@ def read_events(
     if min_rating is not None and columns["rating"] is None:
         raise InputError(f"{raw.name}: a rating threshold needs a rating column; name it, or drop the threshold")
 
-    frame = _typed(raw, columns)
+    # A rating decides only what a threshold drops; without one, gaps in it are nobody's business.
+    used = columns if min_rating is not None else columns | {"rating": None}
+    frame = _typed(raw, used)
     dropped: dict[str, int] = {}
     if min_rating is not None:
         read = frame.height
@@ -109,7 +111,7 @@ def read_events(
     notes += _ties(log)
     item_table = None
     if items is not None:
-        item_table, more_notes = _item_table(open_source(items), item_ids)
+        item_table, more_notes = _item_table(open_source(items), item_ids, columns["item"])
         notes += more_notes
     return Interactions(
         histories=Histories(numbers, np.cumsum(np.bincount(users + 1)), len(item_ids)),
@@ -241,11 +243,17 @@ def _check_enough(name: str, user_ids: pl.Series, item_ids: pl.Series, dropped: 
             )
 
 
-def _item_table(raw: Source, item_ids: pl.Series) -> tuple[pl.DataFrame, list[str]]:
-    """The item table in item order, its id column replaced by `item`, a title column named `title`; and notes on it."""
-    name = _column(raw, "item", None, needed=True)
-    title = find(raw.columns, "title")
-    assert name is not None
+def _item_table(raw: Source, item_ids: pl.Series, in_log: str | None) -> tuple[pl.DataFrame, list[str]]:
+    """The item table in item order, its id column replaced by `item`, a title column named `title`; and notes on it.
+
+    The id column is that of the log's name, else one with a usual name of an item's id, else `id`.
+    """
+    name = in_log if in_log in raw.columns else find(raw.columns, "item") or find(raw.columns, "id")
+    if name is None:
+        raise InputError(
+            f"{raw.name}: no item column among {listed(raw.columns)}; name it {in_log}, as it is in the log"
+        )
+    title = find([column for column in raw.columns if column != name], "title")
     table = raw.read(dict.fromkeys(raw.columns, ()) | {name: FORMS["item"]})
     # Ids as in the events: 30, "30" and, in a column of numbers, 30.0 are one item.
     known, keys = ~missing(table[name]), ids_of(raw, table[name], "item").cast(pl.String)

@@ -5,6 +5,7 @@ import glob
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,8 +16,9 @@ from magnn.errors import InputError
 Kind = Literal["text", "json", "parquet"]
 
 SEPARATORS = ",\t;|"
+RECBOLE = (".inter", ".item")  # with tabs, and quotes that are part of the text
 KINDS: dict[str, Kind] = {
-    **dict.fromkeys((".csv", ".txt", ".tsv", ".inter", ".item"), "text"),  # .inter and .item: RecBole's, with tabs
+    **dict.fromkeys((".csv", ".txt", ".tsv", *RECBOLE), "text"),
     **dict.fromkeys((".jsonl", ".ndjson"), "json"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
 }
@@ -76,6 +78,11 @@ def separator_of(path: Path) -> str:
     return max(SEPARATORS, key=header.decode("utf-8").count)
 
 
+def quote_of(path: Path) -> str | None:
+    """What a field with separators in it stands between, if anything does."""
+    return None if {suffix.lower() for suffix in path.suffixes[-2:]} & set(RECBOLE) else '"'
+
+
 def problem_with(path: Path, error: Exception) -> str:
     """One line on a file whose reading ended in `error`: the place, as far as it can be found, and a remedy."""
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.strerror):
@@ -89,6 +96,8 @@ def problem_with(path: Path, error: Exception) -> str:
         known = _not_json_at(path)
     elif "more fields" in text:  # polars does not say where
         known = _too_wide_at(path)
+    elif "CSV malformed" in text or "could not parse" in text:
+        known = _stray_quote_at(path)
     if known:
         return f"{path}{known}"
     if _is_packed(path):
@@ -129,12 +138,19 @@ def _not_json_at(path: Path) -> str:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                good = not line.strip() or isinstance(json.loads(line), dict)
+                good = not line.strip() or isinstance(
+                    json.loads(line.decode("utf-8-sig"), parse_constant=_refused), dict
+                )
             except ValueError:
                 good = False
             if not good:
-                return f", line {number}: not a JSON object; write one object on each line"
+                return f", line {number}: not a JSON object; write one object on each line, null for NaN"
     return ""
+
+
+def _refused(constant: str) -> None:
+    """NaN and Infinity, which Python writes and reads, are no JSON."""
+    raise ValueError(constant)
 
 
 def _too_wide_at(path: Path) -> str:
@@ -148,10 +164,32 @@ def _too_wide_at(path: Path) -> str:
     return ""
 
 
+def _stray_quote_at(path: Path) -> str:
+    separator = re.escape(separator_of(path))
+    field = rf'(?:"(?:[^"]|"")*"|[^"{separator}\n]*)'
+    row = re.compile(rf"{field}(?:{separator}{field})*")
+    begins, held, is_open = 1, "", False
+    with _open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            held += line
+            is_open ^= line.count('"') % 2 == 1
+            if is_open and len(held) < csv.field_size_limit():
+                continue  # in a field that goes on in the next line, as it seems
+            if is_open or not row.fullmatch(held.rstrip("\r\n")):
+                break
+            begins, held = number + 1, ""
+    return f', line {begins}: a stray quote; close it, or write the field as "12"" vinyl"' if held else ""
+
+
+def _open_text(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_open_bytes(path), "utf-8-sig", errors="replace", newline="")
+
+
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields (line where it begins, fields) of the header and each row, as far as the csv module can read."""
-    with io.TextIOWrapper(_open_bytes(path), "utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=separator_of(path))
+    with _open_text(path) as file:
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quote_of(path) else csv.QUOTE_NONE
+        reader = csv.reader(file, delimiter=separator_of(path), quoting=quoting)
         begins, started = 1, False
         try:
             for fields in reader:

@@ -31,10 +31,11 @@ def numbers(text: pl.Expr) -> pl.Expr:
 
 
 def dates(*formats: str) -> Form:
-    """ISO 8601 dates and moments in any of `formats`, as Datetime in UTC."""
+    """ISO 8601 dates and moments in any of `formats`, also with a space for the T or UTC for the Z; Datetime in UTC."""
 
     def read(text: pl.Expr) -> pl.Expr:
-        text = text.str.replace(" ", "T").str.replace("Z$", "+00:00").str.replace(r"(T.*[+-]\d{2})$", "${1}:00")
+        text = text.str.replace("^(.{10})[ t]", "${1}T").str.replace(",", ".", literal=True)
+        text = text.str.replace(" ?([Zz]|UTC)$", "+00:00").str.replace(r"(T.*[+-]\d{2})$", "${1}:00")
         parsed = [text.str.to_datetime(form, strict=False, time_unit="us").dt.epoch("us") for form in formats]
         return pl.coalesce(parsed).cast(pl.Datetime("us"))
 
