@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.comparison import SELECT_BY, final_specs
+from benchmarks.peers.comparison import OURS, SELECT_BY, final_specs
 from benchmarks.runs import Run, Spec, StaleRunError, load, users_of
 from benchmarks.significance import paired_p
 from magnn.data.split import Protocol
@@ -46,7 +46,7 @@ class Page:
     def finals(self, name: str, data: str, protocol: Protocol, *, refit: bool) -> list[Run]:
         """The one run of a system on the test events, of whichever of its settings: the best on the validation events.
 
-        Of ours there can be two, for the paper's main result is of one of them.
+        Of ours there can be two, for the paper's main result is of one of them. One that failed is told, not passed over.
         """
         found, reasons = [], []
         for spec in final_specs(name, data, protocol, refit=refit):
@@ -57,9 +57,9 @@ class Page:
             else:
                 if run is not None:
                     found.append(run)
-        if not found:
-            self.refused += reasons[:1]
-        return sorted(found, key=lambda run: run.valid.get(SELECT_BY, 0), reverse=True)[:1]
+        # A peer's settings share a place, so that of all but one the file there is of another. Of ours each has its own.
+        self.refused += reasons if name in OURS else [] if found else reasons[:1]
+        return sorted(found, key=lambda run: (bool(run.error), run.valid.get(SELECT_BY, 0)), reverse=True)[:1]
 
 
 def p_between(a: Sequence[Run], b: Sequence[Run], metric: str) -> float:

@@ -38,12 +38,16 @@ SYSTEMS_OF = {"paper": "MA-GNN", "best": "magnn best"}  # as tables name them
 
 @dataclass(frozen=True)
 class Log:
-    """A data set, its SHA-256 (results from another file of that name are refused), its events and items."""
+    """A data set, its SHA-256 (results from another file of that name are refused), its events and items.
+
+    `train`: training events by protocol, from which a fit decides what is left to the log.
+    """
 
     file: str
     sha256: str
     events: int
     items: int
+    train: dict[Protocol, int]
     min_rating: float | None = None
 
 
@@ -53,21 +57,28 @@ LOGS = {
         "10eb1510a279edfaa8e86a2c78a7a7af157b614d0e159af45d5dab12a505be96",
         472_265,
         35_118,
+        {"paper": 327_438},
     ),
     "amazon-beauty": Log(
         "amazon-beauty/events.parquet",
         "bc4a38e153f10de7f43f6a6700ef56ef597a1767fc6b9195742eb937dd5ccd5a",
         198_502,
         12_101,
+        {"leave-one-out": 153_776, "paper": 124_584},
     ),
     "ml-1m": Log(
-        "ml-1m/events.parquet", "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5", 1_000_209, 3_706
+        "ml-1m/events.parquet",
+        "6f0f4d124709e7d8c48b0d9af06da15cf7fe0739a0a689b87ad405df64ace7a5",
+        1_000_209,
+        3_706,
+        {"leave-one-out": 988_129, "paper": 715_393},
     ),
     "ml-latest-small": Log(
         "ml-latest-small/ratings.csv",
         "aa289ca83157595d0df6aea1be6a4ded676ddc4385472e8313a8ed9805352646",
         48_580,
         6_298,
+        {"paper": 34_476},
         min_rating=4,
     ),
 }
@@ -219,12 +230,13 @@ def load(spec: Spec) -> Run | None:
     if not spec.path.exists():
         return None
     name = spec.path.relative_to(RUNS)
+    wanted = _flat(spec)
     try:
         run = Run.model_validate_json(spec.path.read_text())
+        found = _flat(run.spec)
     except ValidationError as error:
         first = error.errors()[0]
         raise StaleRunError(f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    wanted, found = _flat(spec), _flat(run.spec)
     for field in wanted | found:
         now, then = wanted.get(field, NOT_THERE), found.get(field, NOT_THERE)
         if now != then:
@@ -239,7 +251,7 @@ def _flat(spec: Spec) -> dict[str, Any]:
     if spec.code in METHODS.values():
         # A setting that came later has its default in an older run; what is left to the log is what it decides.
         log = LOGS[spec.data]
-        settings = Settings.model_validate(settings).for_log(log.events, log.items).model_dump()
+        settings = Settings.model_validate(settings).for_log(log.train[spec.protocol], log.items).model_dump()
     for name, value in settings.items():
         inner = value if isinstance(value, dict) else {"": value}
         fields |= {f"settings.{name}.{key}".rstrip("."): each for key, each in inner.items()}

@@ -162,6 +162,23 @@ def test_what_is_of_other_code_is_refused_and_said(folder: Path) -> None:
     assert "ma-gnn-1.json: code is 'magnn-0'" in section(text, "Refused")
 
 
+@pytest.mark.parametrize("how", ["stale", "failed"])
+def test_a_chosen_setting_of_ours_is_not_passed_over_for_a_worse_one(how: str, folder: Path) -> None:
+    data, protocol, refit = COMPARISONS[1]
+    worse, chosen, _ = final_specs("MA-GNN", data, protocol, refit=refit)
+    make_up([worse, *final_specs("Item-kNN with recency", data, protocol, refit=refit)[:1]])
+    if how == "failed":
+        failed(chosen, "MemoryError: no more")
+    else:
+        make_up([chosen])
+        chosen.path.write_text(chosen.path.read_text().replace('"code": "magnn-', '"code": "old-'))
+    text = results_page.write_page(folder)
+    if how == "failed":
+        assert "MA-GNN failed: `MemoryError: no more`" in section(text, f"{data}, {protocol}")
+    else:
+        assert "code is 'old-" in section(text, "Refused")
+
+
 def test_a_failure_is_named_below_its_table(folder: Path) -> None:
     data, protocol, refit = COMPARISONS[1]
     make_up(final_specs("Item-kNN with recency", data, protocol, refit=refit)[:1])

@@ -32,7 +32,7 @@ from benchmarks.runs import (
     until_stopped,
     users_of,
 )
-from magnn.data.split import Split
+from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
 from magnn.ranking.rank import rank
 
@@ -51,8 +51,11 @@ def spec() -> Spec:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("data", runs.LOGS)
 def test_a_log_has_the_events_and_items_that_its_settings_follow_from(data: str, shared_data: Path) -> None:
-    events = runs.read_split(data, "leave-one-out").events
-    assert (events.n_events, events.n_items) == (runs.LOGS[data].events, runs.LOGS[data].items)
+    log = runs.LOGS[data]
+    for protocol, train in log.train.items():
+        split = runs.read_split(data, protocol)
+        assert (split.events.n_events, split.events.n_items) == (log.events, log.items)
+        assert len(split.train.items) == train
 
 
 def judged(spec: Spec, recommender: magnn.Recommender) -> tuple[Run, Split]:
@@ -113,13 +116,23 @@ def test_a_setting_that_came_later_does_not_make_a_run_stale(spec: Spec, recomme
 
 
 def test_what_a_log_decides_is_the_same_as_what_is_given(recommender: magnn.Recommender) -> None:
-    """MovieLens-1M is dense: there the preset has no cosine scores, and a run with them is of something else."""
-    judged(
-        ours("ml-1m", "paper", preset="best", config={"model": {"cosine": False, "feed_forward": True}}), recommender
-    )
-    assert load(ours("ml-1m", "paper", preset="best")) is not None
-    with pytest.raises(StaleRunError, match="settings"):
-        load(ours("ml-1m", "paper", preset="best", config={"model": {"cosine": True}}))
+    """MovieLens-1M is very dense with leave-one-out: there the preset has no cosine scores, with `paper` it has."""
+    protocols: tuple[tuple[Protocol, bool], ...] = (("leave-one-out", False), ("paper", True))
+    for protocol, cosine in protocols:
+        decided = {"model": {"cosine": cosine, "feed_forward": True}}
+        judged(ours("ml-1m", protocol, preset="best", config=decided), recommender)
+        assert load(ours("ml-1m", protocol, preset="best")) is not None
+        with pytest.raises(StaleRunError, match=r"settings\.model\.cosine"):
+            load(ours("ml-1m", protocol, preset="best", config={"model": {"cosine": not cosine}}))
+
+
+def test_a_run_with_a_setting_that_is_gone_is_stale(spec: Spec, recommender: magnn.Recommender) -> None:
+    judged(spec, recommender)
+    stored = json.loads(spec.path.read_text())
+    stored["spec"]["settings"]["model"]["gone"] = 1
+    spec.path.write_text(json.dumps(stored))
+    with pytest.raises(StaleRunError, match=r"model\.gone"):
+        load(spec)
 
 
 def test_no_run_is_started_or_recorded_without_its_gpu(
