@@ -27,7 +27,7 @@ from magnn.errors import ArtifactError, InputError
 from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
-from magnn.storage import atomic_directory, explained, file_sha256
+from magnn.storage import atomic_directory, check_place, explained, file_sha256
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
@@ -178,8 +178,9 @@ def check_destination(path: Path) -> None:
 
     Raises:
         ArtifactError: something else stands there, or beside the files of a model.
-        StorageError: nobody can tell, for the place cannot be read.
+        StorageError: the place cannot be read or written.
     """
+    check_place(path)
     with explained(path):
         try:
             path.stat()
@@ -187,6 +188,8 @@ def check_destination(path: Path) -> None:
             return
         if os.path.ismount(path.resolve()):  # Path.is_mount is not for Windows before Python 3.12
             raise ArtifactError(f"{path} is where a disk is mounted, which no model can replace; choose a folder in it")
+        if Path.cwd().is_relative_to(path.resolve()):  # the shell would stand in a folder that is gone
+            raise ArtifactError(f"{path} is the current folder, or around it; choose a folder in it, or go out of it")
         names = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
     if not names:
         return

@@ -21,7 +21,7 @@ from magnn.artifact import Fitted
 from magnn.errors import InputError, Interrupted
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import check_k, rank
-from magnn.storage import atomic_file, check_file, explained
+from magnn.storage import alone, atomic_file, check_file, explained
 
 LAYOUT = 1  # of a part, counted up when its columns change
 CHUNK = 8192  # users of a part, unless a limit below makes it fewer
@@ -60,12 +60,17 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     events = fitted.split.events
     check_output(path)
     check_k(k, events.n_items)
-    tell = progress or (lambda _: None)
+    with alone(path, "another run is writing this file; wait for its end, or name another"):
+        return _write_lists(fitted, path, k, progress or (lambda _: None))
+
+
+def _write_lists(fitted: Fitted, path: Path, k: int, tell: Callable[[BatchProgress], None]) -> int:
+    events = fitted.split.events
     size = max(1, min(CHUNK, ROWS // k, SCORES // events.n_items))
     directory = _parts_of(path)
     done = 0
     try:
-        # In the name of each part: whatever else runs at the same time, parts of two models are never joined.
+        # In the name of each part: parts of two models are never joined.
         fingerprint = _fingerprint(fitted, k, size)
         users_of = {
             directory / f"{fingerprint}-{first:09}.parquet": np.arange(first, min(first + size, events.n_users))

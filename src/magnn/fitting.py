@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -70,20 +71,23 @@ def fit(
     check_device(device)
     check_seed(seed)
     history, held_out = split.train, split.valid
-    settings = settings.for_log(len(history.items), history.n_items)
     selecting = len(users_to_judge(history, held_out)) > 0
     refitted = refit and not selecting and len(held_out.items) > 0
     if refitted:  # nobody to choose by, so nothing is kept from training
         history, held_out = split.train_and_valid, held_out.where(np.zeros(len(held_out.items), bool))
+    settings = settings.for_log(len(history.items), history.n_items)
     if checkpoints is not None:
         checkpoints = Path(checkpoints)
         if not resume:
             discard_checkpoints(checkpoints)
     run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
     with torch.random.fork_rng(devices=[]):
-        model, state, completed = run.phase(
-            "select" if selecting else "train", history, held_out if selecting else None
-        )
+        try:
+            model, state, completed = run.phase(
+                "select" if selecting else "train", history, held_out if selecting else None
+            )
+        except KeyboardInterrupt:  # before the epochs, which answer it themselves
+            raise Interrupted("stopped before the training began; nothing to save") from None
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
@@ -131,6 +135,8 @@ def discard_checkpoints(directory: Path) -> None:
     with explained(directory):
         for name in PHASES:
             (directory / f"{name}.safetensors").unlink(missing_ok=True)
+            for unfinished in directory.glob(f".{name}.safetensors.*"):  # of a process that was killed while it wrote
+                unfinished.unlink(missing_ok=True)
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
 
@@ -218,7 +224,7 @@ class _Run:
 
     def _fingerprint(self, history: Histories, held_out: Histories | None, epochs: int) -> str:
         digest = hashlib.sha256(self.settings.model_dump_json().encode())
-        digest.update(f"{self.seed} {epochs} {history.n_items}".encode())
+        digest.update(f"{version('magnn')} {self.device} {self.seed} {epochs} {history.n_items}".encode())
         for events in (history, held_out):
             if events is not None:
                 digest.update(events.items.tobytes() + events.offsets.tobytes())

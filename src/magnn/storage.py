@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,27 @@ def check_file(path: Path, example: str) -> None:
 
     Raises:
         InputError: a directory has it, or a device or pipe, whose place a file would take.
-        StorageError: nobody can tell, for the place cannot be read.
+        StorageError: the place cannot be read or written.
     """
     with explained(path):
         if path.is_dir():
             raise InputError(f"{path} is a directory; name a file, for example {path / example}")
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is a device or a pipe; name a file, for example {example}")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """That something can be written beside `path`, in folders that may still have to be made.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    with explained(path):
+        place = _followed(path).parent
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        tempfile.TemporaryFile(dir=place).close()
 
 
 @contextmanager
@@ -79,6 +94,34 @@ def atomic_directory(path: Path) -> Iterator[Path]:
                     shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def alone(path: Path, said: str) -> Iterator[None]:
+    """Keeps a second process away from `path`, by a lock of SQLite's beside it, which falls with the process on any system.
+
+    Raises:
+        InputError: another process has it; the message is `said`.
+        StorageError: the place cannot be written.
+    """
+    lock = path.with_name(path.name + ".lock")
+    connection = None
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if connection is not None:
+            connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise InputError(f"{path}: {said}") from error
+        raise StorageError(f"{path}: cannot be written: {error}; free some space or choose another place") from error
+    try:
+        yield
+    finally:
+        connection.close()
+        lock.unlink(missing_ok=True)
 
 
 def file_sha256(path: Path) -> str:

@@ -102,6 +102,15 @@ def test_a_reader_that_was_never_there_is_no_error(arguments: list[str]) -> None
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["data", "list"], 0), (["data", "get", "nope", "-o", "x"], 2)])
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_nobody_listening(arguments: list[str], code: int, closed: str) -> None:
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", *PYTHON, *arguments]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert ("error: " in done.stderr) == (code == 2 and closed == ">&-") and "error" not in done.stdout
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT RUN: no /dev/full here")
 def test_a_full_disk_behind_standard_output_is_one_line() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
@@ -239,12 +248,21 @@ def test_ctrl_c_anywhere_is_one_line(logged: Shell) -> None:
     assert beside(logged) == []
 
 
-def test_the_current_folder_can_be_the_output(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    (logged.folder / "empty").mkdir()
-    monkeypatch.chdir(logged.folder / "empty")
-    result = logged("fit", "../events.csv", "-o", ".", "--config", "../tiny.toml", "--epochs", "1")
-    assert result.code == 0, result.err
-    assert magnn.load(logged.folder / "empty").completed
+def test_the_current_folder_is_not_replaced_under_the_shell(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stands in it would stand in a folder that is gone, and find nothing there."""
+    (logged.folder / "empty" / "in it").mkdir(parents=True)
+    monkeypatch.chdir(logged.folder / "empty" / "in it")
+    for output in (".", "../in it", ".."):
+        result = logged("fit", "../../events.csv", "-o", output, "--config", "../../tiny.toml", "--epochs", "1")
+        assert result.code == 2 and f"error: {output} is the current folder, or around it" in result.error
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="NOT RUN: no /proc here")
+@pytest.mark.parametrize("output", ["/proc/new/model", "events.csv/model"])
+def test_a_place_that_cannot_be_written_is_told_before_the_log_is_read(logged: Shell, output: str) -> None:
+    result = logged("fit", "events.csv", "-o", output, "--config", "tiny.toml", "--epochs", "1")
+    assert result.code == 2 and f"error: {output}: cannot be written: " in result.error
+    assert result.err.count("\n") == 1
 
 
 def test_the_demo_refuses_what_it_cannot_overwrite_before_it_trains(shell: Shell) -> None:

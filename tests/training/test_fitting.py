@@ -86,8 +86,31 @@ def test_no_test_event_reaches_training(settings: dict[str, Any]) -> None:
 
 
 def test_a_training_that_diverges_is_refused() -> None:
-    with pytest.raises(InputError, match=r"the loss of epoch . is nan; lower training\.learning_rate"):
+    with pytest.raises(
+        InputError, match=r"training diverged in epoch ., its loss was .*; lower training\.learning_rate"
+    ):
         magnn.fit(small_world(), config=config(epochs=9, learning_rate=1e30))
+
+
+@pytest.mark.parametrize("preset", ["paper", "best"])
+def test_a_last_step_that_diverges_is_refused_too(preset: str) -> None:
+    """The loss of a step is that of the weights before it."""
+    training = {"learning_rate": 1e20, "decay": False, "batch_size": 10**6}
+    with pytest.raises(InputError, match=r"training diverged in epoch 1, its loss was \d"):
+        magnn.fit(small_world(), config={"preset": preset, "model": SMALL, "training": training}, epochs=1)
+
+
+def test_the_only_step_of_a_fit_is_one() -> None:
+    """At the end of its schedule the learning rate is 0, and here the first step is the end."""
+    slow, fast = (
+        magnn.fit(
+            small_world(),
+            config={"preset": "best", "model": SMALL, "training": {"batch_size": 10**6, "learning_rate": rate}},
+            epochs=1,
+        )
+        for rate in (0.001, 0.1)
+    )
+    assert not weights_equal(slow, fast)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])

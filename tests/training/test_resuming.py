@@ -64,6 +64,13 @@ def test_resuming_with_other_validation_events_is_refused(tmp_path: Path) -> Non
         magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path, resume=True)
 
 
+def test_resuming_with_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path)
+    monkeypatch.setattr(fitting, "version", lambda _: "99")
+    with pytest.raises(InputError, match="another device or version of magnn"):
+        magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path, resume=True)
+
+
 def test_resuming_from_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     split = small_world()
     magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path)
@@ -107,6 +114,7 @@ def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:
     magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path)
     magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path)
     magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path, resume=True)
+    (tmp_path / ".select.safetensors.k1ll3d").write_bytes(b"half of it")  # by a process that was killed
     fitting.discard_checkpoints(tmp_path)
     assert not tmp_path.exists()
 
@@ -149,6 +157,12 @@ def test_ctrl_c_outside_the_epochs_keeps_what_was_there_before(phase: str, monke
     assert cut.recommend_many(cut.split.events.user_ids[:2].to_list(), k=3)
     if phase == "refit":
         np.testing.assert_array_equal(cut.graph_part.weighted.data, reference.graph_part.weighted.data)
+
+
+def test_ctrl_c_before_the_first_epoch_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("magnn.fitting.training_windows", interrupted)
+    with pytest.raises(Interrupted, match="nothing to save"):
+        magnn.fit(small_world(), config=config(epochs=2))
 
 
 def test_ctrl_c_before_anything_is_there() -> None:

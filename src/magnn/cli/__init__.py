@@ -16,6 +16,8 @@ def main() -> None:
     from magnn.cli.app import app
     from magnn.errors import MagnnError
 
+    # None where whoever called has closed it.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: not every stream can show every title
     try:

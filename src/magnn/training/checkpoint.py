@@ -45,7 +45,7 @@ def load_checkpoint(path: Path, fingerprint: str, model: MAGNN, optimizer: torch
     """Restore `model` and `optimizer` in place.
 
     Raises:
-        InputError: the file is damaged, or is of a run with other settings or data.
+        InputError: the file is damaged, or is of another run.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -55,7 +55,8 @@ def load_checkpoint(path: Path, fingerprint: str, model: MAGNN, optimizer: torch
         raise InputError(f"{path}: damaged checkpoint ({error}); remove it and start again without --resume") from error
     if metadata.get("fingerprint") != fingerprint:
         raise InputError(
-            f"{path}: this checkpoint is of other data, settings or seed; repeat those, or start again without --resume"
+            f"{path}: this checkpoint is of other data, settings or seed, or of another device or version of magnn; "
+            "repeat those, or start again without --resume"
         )
     progress = json.loads(metadata["progress"])
     model.load_state_dict(_under("model.", tensors))

@@ -70,6 +70,7 @@ class TrainingState:
         return self.epoch >= epochs or (validated and self.epoch - self.best_epoch >= patience)
 
 
+LARGEST = 1e15  # of weights whose products are still numbers
 Saver = Callable[[TrainingState, MAGNN, torch.optim.Optimizer], None]
 
 
@@ -119,7 +120,7 @@ def train(
         on_epoch: called after each epoch, to write a checkpoint.
 
     Raises:
-        InputError: the loss is no number any more.
+        InputError: the loss or a weight is no number any more, or too large to compute with.
 
     Returns:
         True if training ran to its end, False if Ctrl-C stopped it. Then the best validated epoch is kept as ever, or,
@@ -133,11 +134,12 @@ def train(
             started = time.perf_counter()
             loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
             trained = time.perf_counter()
-            if not math.isfinite(loss):
-                chosen = (
-                    ", or do without a refit (--no-refit --resume saves what was chosen)" if phase == "refit" else ""
-                )
-                raise InputError(f"the loss of epoch {epoch} is {loss}; lower training.learning_rate{chosen}")
+            # What the last step made of the weights is in no loss yet.
+            if not math.isfinite(loss) or not all(bool(weight.abs().max() < LARGEST) for weight in model.parameters()):
+                remedy = "lower training.learning_rate"
+                if phase == "refit":
+                    remedy += ", or do without a refit (--no-refit --resume saves what was chosen)"
+                raise InputError(f"training diverged in epoch {epoch}, its loss was {loss:g}; {remedy}")
             model.freeze()
             metrics = validate() if validate else {}
             log = EpochLog(phase, epoch, loss, trained - started, time.perf_counter() - trained, metrics)
@@ -183,7 +185,8 @@ def _train_epoch(
     total = 0.0
     for number, start in enumerate(starts, start=1):
         batch = windows.batch(order[start : start + size])
-        factor = config.rate_factor(epoch - 1 + number / len(starts))
+        # A schedule's last step has rate 0; where it is the only one, it has all of it.
+        factor = config.rate_factor(epoch - 1 + number / len(starts)) if config.epochs != 1 or len(starts) > 1 else 1.0
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         optimizer.zero_grad(set_to_none=True)

@@ -6,7 +6,7 @@ Randomness of a trial comes from the seed and its number alone, so a search that
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from magnn.errors import InputError, StorageError
+from magnn.storage import alone
 from magnn.tuning.space import Params, Range, Space
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ def open_study(path: Path | None, space: Space, seed: int, made_from: dict[str, 
     check_study(path)
     import optuna
 
-    with _silent(), _alone(path):
+    busy = f"another search has this study open; wait for its end, or {ELSEWHERE}"
+    with _silent(), nullcontext() if path is None else alone(path, busy):
         storage = None
         if path is not None:
             with _explained(path):
@@ -232,30 +234,6 @@ def _distribution(found: Range) -> "optuna.distributions.BaseDistribution":
     if isinstance(found.low, int) and isinstance(found.high, int):
         return optuna.distributions.IntDistribution(found.low, found.high, log=found.log)
     return optuna.distributions.FloatDistribution(found.low, found.high, log=found.log)
-
-
-@contextmanager
-def _alone(path: Path | None) -> Iterator[None]:
-    """Keeps a second search away from the study, by a lock of SQLite's, which falls with the process on any system."""
-    if path is None:
-        yield
-        return
-    lock = path.with_name(path.name + ".lock")
-    connection = None
-    try:
-        connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if connection is not None:
-            connection.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise InputError(f"{path}: another search has this study open; wait for its end, or {ELSEWHERE}") from error
-        raise StorageError(f"{path}: cannot be written: {error}; choose another place with --study") from error
-    try:
-        yield
-    finally:
-        connection.close()
-        lock.unlink(missing_ok=True)
 
 
 @contextmanager
