@@ -20,6 +20,8 @@ def test_what_is_missing_is_one_line(
     shell.write("file", "")
     with pytest.raises(StorageError):
         magnn.report(recommender, "file/report.html")
+    no_folder = shell("report", saved_model, "-o", "report.html", "--plots", "file")
+    assert no_folder.error.startswith("error: file/training.svg: cannot be written: Not a directory")
     for library in ("matplotlib.figure", "jinja2"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, library, None)

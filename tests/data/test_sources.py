@@ -324,6 +324,7 @@ LOG.write_parquet(PARQUET)
         ("log.parquet", GOOD.encode(), "{path}: cannot be read"),
         ("log.jsonl", b'{"user": 1, "item": 2}\n\n{"user": 1, "it', "{path}, line 3: not a JSON object; write one"),
         ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1,, "item": 3}\n{}', "{path}, line 2: not a JSON object"),
+        ("log.csv", GOOD.replace("\n", "\r").encode(), "{path}: its lines end in carriage returns alone; convert it"),
         ("log.jsonl", b'[{"user": 1, "item": 2}]\n', "{path}, line 1: not a JSON object"),
         ("log.jsonl", b'{"user": 1, "item": 2}\n{"user": 1, "item": NaN}', "{path}, line 2: not a JSON object"),
         ("log.jsonl", b"user,item\n1,2\n", "{path}, line 1: not a JSON object"),

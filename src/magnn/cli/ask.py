@@ -151,7 +151,7 @@ def report(
     from magnn.reporting import check_report
     from magnn.reporting import report as write_report
 
-    check_report(output)  # what is missing is told before the model is read
+    check_report(output, plots)  # what is missing is told before the model is read
     with console.spinner("loading"):
         recommender = load(model)
     with console.steps_bar() as progress:

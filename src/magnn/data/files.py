@@ -72,9 +72,17 @@ def kind_of(path: Path) -> Kind:
 
 
 def separator_of(path: Path) -> str:
-    """What separates the fields of a text file, judged by its header."""
+    """What separates the fields of a text file, judged by its header.
+
+    Raises:
+        InputError: its lines do not end as lines do today.
+    """
     with _open_bytes(path) as file:
         header = next((line for line in file if line.strip()), b"")  # blank lines before it do not count
+    if b"\r" in header and b"\n" not in header:
+        raise InputError(
+            f"{path}: its lines end in carriage returns alone; convert it, for example with tr '\\r' '\\n'"
+        )
     return max(SEPARATORS, key=header.decode("utf-8").count)
 
 

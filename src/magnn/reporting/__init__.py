@@ -6,13 +6,20 @@ from magnn.recommender import Recommender
 from magnn.reporting.findings import Progress, gather
 from magnn.reporting.page import check_page, render
 from magnn.reporting.plots import write_plots
-from magnn.storage import atomic_file, check_file
+from magnn.storage import atomic_file, check_file, check_place
 
 
-def check_report(path: Path) -> None:
-    """Raises InputError if `path` is no name for a file, or a library that a report needs is missing."""
+def check_report(path: Path, plots: Path | None = None) -> None:
+    """That a report, and its pictures, can be written.
+
+    Raises:
+        InputError: `path` is no name for a file, or a library is missing.
+        StorageError: a place cannot be written.
+    """
     check_page()
     check_file(path, "report.html")
+    if plots is not None:
+        check_place(plots / "training.svg")
 
 
 def report(
@@ -41,10 +48,11 @@ def report(
     Example (after `rec = magnn.load("model")`):
         magnn.report(rec, "report.html")
     """
-    check_report(Path(path))
+    pictures = None if plots is None else Path(plots)
+    check_report(Path(path), pictures)
     found = gather(recommender, k, progress)
     page = render(found)
     with atomic_file(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    if plots is not None:
-        write_plots(found, Path(plots))
+    if pictures is not None:
+        write_plots(found, pictures)
