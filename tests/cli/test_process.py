@@ -257,6 +257,11 @@ def test_the_current_folder_is_not_replaced_under_the_shell(logged: Shell, monke
         assert result.code == 2 and f"error: {output} is the current folder, or around it" in result.error
 
 
+def test_a_name_that_is_no_text_is_told_at_once(logged: Shell) -> None:
+    result = logged("fit", "events.csv", "-o", "mod\udce9l", "--config", "tiny.toml")
+    assert (result.code, result.err) == (2, "error: 'mod\\udce9l' is not UTF-8; rename it, or write it in UTF-8\n")
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="NOT RUN: no /proc here")
 @pytest.mark.parametrize("output", ["/proc/new/model", "events.csv/model"])
 def test_a_place_that_cannot_be_written_is_told_before_the_log_is_read(logged: Shell, output: str) -> None:

@@ -14,13 +14,16 @@ def main() -> None:
     import typer
 
     from magnn.cli.app import app
-    from magnn.errors import MagnnError
+    from magnn.errors import InputError, MagnnError
 
     # None where whoever called has closed it.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115, PTH123
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: not every stream can show every title
     try:
+        for argument in sys.argv[1:]:  # a name that polars could neither read nor, after a training, write
+            if argument.encode(errors="replace").decode() != argument:
+                raise InputError(f"{argument!r} is not UTF-8; rename it, or write it in UTF-8")
         code = app(prog_name="magnn", standalone_mode=False) or 0
         sys.stdout.flush()  # so that a reader who has gone is noticed here, not at the interpreter's end
         if code == 130:  # what typer makes of Ctrl-C, without a word
