@@ -44,8 +44,8 @@ LEVELLED_OFF = (
     "GC-SAN have not been tried; RecTools SASRec's second was stopped after 5 minutes (.0186 after 26 epochs). The log "
     "has a day's events by item id. With each day's in random order, which is no less true, magnn best has .1078 in "
     "recall@10, RecBole's SASRec .0881, EASE .0828, eSASRec with dropout .5 .0784, item-kNN .0782 and MA-GNN .0599 "
-    "(`python -m benchmarks.ties`): the published numbers may be of either order, and part of the lead over EASE and "
-    "item-kNN is."
+    "(`python -m benchmarks.ties`): the published numbers may be of either order. The lead of magnn best over EASE is "
+    "52% with the order by id and 30% in random order, that over item-kNN 45% and 38%."
 )
 ON_MOVIELENS = (
     "RecBole's SASRec has low dropout, as its paper has for MovieLens; in its hour validation ndcg@10 was .1615 after 5 "

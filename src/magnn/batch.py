@@ -60,6 +60,8 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     events = fitted.split.events
     check_output(path)
     check_k(k, events.n_items)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with alone(path, "another run is writing this file; wait for its end, or name another"):
         return _write_lists(fitted, path, k, progress or (lambda _: None))
 

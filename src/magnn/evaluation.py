@@ -95,7 +95,10 @@ def evaluate(
     if split is not None and not _same(split, fitted):
         raise InputError("this recommender was fitted on another split: its training events may be among those to rank")
     if fitted.protocol == "none":
-        raise InputError("fitted with the split 'none': every event was trained on, so there is nothing to evaluate")
+        raise InputError(
+            "fitted with the split 'none': every event was trained on, so there is nothing to evaluate; "
+            "fit with another, --split paper (magnn.split(events, 'paper'))"
+        )
     if on not in ("test", "valid"):
         raise InputError(f"can evaluate on 'test' or 'valid', not {on!r}")
     if on == "valid" and recommender.refit:

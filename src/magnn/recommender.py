@@ -70,7 +70,8 @@ class Recommender(Fitted):
             user: a user of the log; everything the log knows of the user counts, held-out events too.
             history: for someone unknown, or in place of what the log knows: item ids, oldest first. Without a `user`
                 the taste part of the score is zero.
-            focus: from -1, lasting interest only, to 1, the present only: added to the gate. Needs a model with a gate.
+            focus: from -1, the long term, to 1, the short term: added to the gate between them. Popularity, the item graph
+                and co-occurrence with the last items stay as they are. Needs a model with a gate.
             without: items of the history to be taken out of it, as if they had not been; they can then be recommended.
 
         Raises:
@@ -130,9 +131,9 @@ class Recommender(Fitted):
     def _checked(self, focus: float) -> float:
         config = self.model.config
         if not -1 <= focus <= 1:
-            raise InputError(f"focus {focus:g} is outside [-1, 1]: -1 is lasting interest only, 1 the present only")
+            raise InputError(f"focus {focus:g} is outside [-1, 1]: -1 leaves the gate to the long term, 1 to the short")
         if focus and not (config.short_term and config.long_term and config.fusion == "gate"):
-            raise InputError("focus moves the gate between short and long term, and this model has none")
+            raise InputError("focus moves the gate between short and long term, and this model has none; leave it out")
         return focus
 
     def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[Recommendations]:

@@ -106,8 +106,6 @@ def alone(path: Path, said: str) -> Iterator[None]:
     """
     lock = path.with_name(path.name + ".lock")
     connection = None
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")

@@ -203,7 +203,7 @@ def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyP
     result = shell("demo", "--offline", "-o", "d")
     assert result.code == 0
     assert all(name in result.out for name in ("MA-GNN", "item-knn", "popularity", "Sessions"))
-    assert result.out.count("last: ") == 3
+    assert result.out.count(", last: ") == 3 and " is number 1 for " in result.out
     assert "magnn recommend d/model 0" in result.err
     assert shell("recommend", "d/model", "0").code == 0
 

@@ -257,6 +257,25 @@ def test_the_current_folder_is_not_replaced_under_the_shell(logged: Shell, monke
         assert result.code == 2 and f"error: {output} is the current folder, or around it" in result.error
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["NumPy", "PyTorch"],
+)
+def test_a_machine_that_is_too_small_is_no_bug(
+    logged: Shell, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("magnn.fitting.fit", fails)
+    result = logged(*FIT)
+    assert result.code == 1 and result.error.startswith("error: out of memory; keep fewer users or items")
+
+
 def test_a_name_that_is_no_text_is_told_at_once(logged: Shell) -> None:
     result = logged("fit", "events.csv", "-o", "mod\udce9l", "--config", "tiny.toml")
     assert (result.code, result.err) == (2, "error: 'mod\\udce9l' is not UTF-8; rename it, or write it in UTF-8\n")

@@ -200,7 +200,7 @@ def test_a_rating_matters_only_to_a_threshold(rating: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "place", "problem"),
     [
-        (GOOD + "c,z,soon,3\n", "line 4, column 'timestamp'", "'soon' is not a usable timestamp; a number is needed"),
+        (GOOD + "c,z,soon,3\n", "line 4, column 'timestamp'", "'soon' is not a usable timestamp; write seconds since"),
         (GOOD + "c,z,3,good\n", "line 4, column 'rating'", "'good' is not a usable rating; a number is needed"),
         (GOOD + "c,z,-3,3\n", "line 4, column 'timestamp'", "'-3' is a negative timestamp; correct or drop the row"),
         (GOOD + "c,z,3,-1\n", "line 4, column 'rating'", "'-1' is a negative rating; correct or drop the row"),
@@ -358,7 +358,9 @@ def test_a_given_column_must_be_there(tmp_path: Path) -> None:
 
 def test_a_rating_threshold_needs_ratings(tmp_path: Path) -> None:
     path = saved(tmp_path, "log.csv", "user,item\na,x\nb,y\n")
-    assert refusal(path, min_rating=4).startswith(f"{path}: a rating threshold needs a rating column; name it")
+    assert refusal(path, min_rating=4).startswith(
+        f"{path}: a rating threshold needs a rating column, and none is among user, item; name it with --rating-col"
+    )
 
 
 def test_a_log_with_nothing_left_says_what_took_it(tmp_path: Path) -> None:

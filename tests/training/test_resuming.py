@@ -102,7 +102,7 @@ def test_a_refit_that_diverges_says_how_to_keep_what_was_chosen(
         return math.nan if args[5] == "refit" else train_epoch(*args)
 
     monkeypatch.setattr(trainer, "_train_epoch", diverging)
-    with pytest.raises(InputError, match=r"lower training\.learning_rate, or do without a refit \(--no-refit --resume"):
+    with pytest.raises(InputError, match=r"set learning_rate in .*, or do without a refit \(--no-refit --resume"):
         magnn.fit(split, config=settings, checkpoints=tmp_path)
     saved = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True, refit=False)
     monkeypatch.undo()

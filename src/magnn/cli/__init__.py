@@ -49,12 +49,24 @@ def main() -> None:
             )
         elif os.environ.get("MAGNN_DEBUG"):
             raise
+        elif _is_out_of_memory(error):
+            code = _fail(
+                "out of memory; keep fewer users or items (--min-user-events, --min-item-events), set a smaller dim in "
+                "[model] or batch_size in [training] (--config), or take a larger machine",
+                1,
+            )
         else:
             text = (str(error).strip() or "no message").splitlines()[0]
             code = _fail(
                 f"a bug in magnn: {type(error).__name__}: {text}; MAGNN_DEBUG=1 shows where, please report it", 1
             )
     sys.exit(code)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """NumPy's, and PyTorch's of a GPU and of the CPU, which has no class of its own."""
+    in_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or in_torch
 
 
 def _discard_stdout() -> None:

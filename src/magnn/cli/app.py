@@ -44,12 +44,15 @@ def fit(
     device: Device = DeviceName.cpu,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.toml", help="Changes to the preset: tables [model], [training], [graph]."),
+        typer.Option(
+            metavar="FILE.toml",
+            help="Changes to the preset, in the tables of docs/settings.md: [model], [training], [graph].",
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Epochs at most; early stopping may end before.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same model.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed on the same machine, same model.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted fit of the same data and settings.")
     ] = False,
@@ -123,9 +126,10 @@ def evaluate(
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Rank for every user, beside popularity and item-kNN.
+    """Measure a model on held-out events, beside two baselines.
 
-    The whole catalogue is ranked, without what the user has seen, and compared with what the user did next.
+    The whole catalogue is ranked, without what the user has seen, and compared with what the user did next. The baselines
+    are popularity and an item-kNN with settings of its own choice.
     """
     from magnn.cli import console
     from magnn.evaluation import evaluate as evaluate_model

@@ -17,7 +17,11 @@ History = Annotated[
     ),
 ]
 Focus = Annotated[
-    float, typer.Option(metavar="F", help="From -1, lasting interest only, to 1, the present only: moves the gate.")
+    float,
+    typer.Option(
+        metavar="F",
+        help="From -1, the long term, to 1, the short term: moves the gate between them; the other parts stay.",
+    ),
 ]
 Without = Annotated[
     list[str] | None, typer.Option(metavar="ITEM", help="As if it were not in the history; may be repeated.")

@@ -17,7 +17,7 @@ SHOWN_ITEMS = 5
 
 
 def run(directory: Path, *, offline: bool = False) -> None:
-    """Get data, train, compare, show recommendations, say what to type next.
+    """Get data, train, compare, show recommendations and why the last is one, say what to type next.
 
     Args:
         directory: gets data/ and model/.
@@ -42,11 +42,13 @@ def run(directory: Path, *, offline: bool = False) -> None:
     console.show(console.metrics_table(report))
     # Spread over the log, not chosen by how well they came out.
     for user in np.linspace(0, events.n_users - 1, SHOWN_USERS, dtype=int).tolist():
-        _show_user(recommender, user)
+        first = _show_user(recommender, user)
+    console.explanation(recommender.explain(events.user_ids[user], first.item))
     example_user, example_item = events.user_ids[0], events.item_ids[0]
     console.note(
         "next:\n"
         f"  magnn recommend {model} {example_user}\n"
+        f"  magnn explain {model} {example_user} {example_item}\n"
         f"  magnn similar {model} {example_item}\n"
         f"  magnn evaluate {model} --json\n"
         f"  magnn fit YOUR-EVENTS.csv -o my-model"
@@ -72,7 +74,8 @@ def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
     return "no data can be fetched: this is a generated log", *write_tables(generate_log(), directory)
 
 
-def _show_user(recommender: Recommender, user: int) -> None:
+def _show_user(recommender: Recommender, user: int) -> Recommended:
+    """What they did last and what they are recommended; returns the first of it."""
     events = recommender.split.events
     user_id = events.user_ids[user]
     last = [
@@ -81,3 +84,4 @@ def _show_user(recommender: Recommender, user: int) -> None:
     found: list[Recommended] = recommender.recommend(user_id, SHOWN_ITEMS)
     table = console.items_table(f"user {user_id}, last: " + "; ".join(last), found)
     console.show(table)
+    return found[0]

@@ -55,8 +55,16 @@ class LogOptions:
     )
     min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1
     min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1
-    k_core: Annotated[bool, typer.Option("--k-core", help="Repeat both until nothing more is dropped.")] = False
-    split: Annotated[SplitName, typer.Option(help="How to hold out validation and test events.")] = SplitName.paper
+    k_core: Annotated[bool, typer.Option("--k-core", help="Repeat the two minimums until nothing more is dropped.")] = (
+        False
+    )
+    split: Annotated[
+        SplitName,
+        typer.Option(
+            help="What is held out: each user's last 20% for the test and 10% of the rest for validation (paper), the last "
+            "event and the one before (leave-one-out), all after two moments (time), or nothing (none)."
+        ),
+    ] = SplitName.paper
 
     @property
     def name(self) -> str:

@@ -47,7 +47,7 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
     except ValueError as error:
         raise InputError(f"{url}: not an address: {error}") from error
     if scheme not in ("http", "https", "file"):
-        raise InputError(f"{url}: only http, https and file addresses are fetched")
+        raise InputError(f"{url}: only http, https and file addresses are fetched, such as file:///data")
     part = path.with_name(path.name + ".part")
     try:
         if path.exists() and sha256 in (None, file_sha256(path)):
@@ -57,7 +57,7 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
         found = file_sha256(part)
         if sha256 is not None and found != sha256:
             part.unlink()
-            raise DownloadError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept")
+            raise DownloadError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept; fetch it again")
         part.replace(path)
         if sha256 is None:
             with atomic_file(path.with_name(path.name + ".sha256")) as temporary:
@@ -68,7 +68,9 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
             f"{url}: cannot be fetched: {reason}; run the same again to go on from where it stopped"
         ) from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror or error}; free some space or choose another place"
+        ) from error
     return path
 
 

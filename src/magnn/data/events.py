@@ -87,7 +87,10 @@ def read_events(
     if columns["time"] is None:
         notes.append("no time column: the log is taken in its own order")
     if min_rating is not None and columns["rating"] is None:
-        raise InputError(f"{raw.name}: a rating threshold needs a rating column; name it, or drop the threshold")
+        raise InputError(
+            f"{raw.name}: a rating threshold needs a rating column, and none is among {listed(raw.columns)}; name it with "
+            "--rating-col (rating_col=...), or do without the threshold"
+        )
 
     # A rating decides only what a threshold drops; without one, gaps in it are nobody's business.
     used = columns if min_rating is not None else columns | {"rating": None}

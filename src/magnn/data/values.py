@@ -91,7 +91,8 @@ def numbers_of(raw: Source, column: pl.Series, role: str) -> pl.Series:
         raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}, which is no {role}; give numbers")
     values = column.cast(pl.Float64, strict=False)
     wrong = values.is_null() | values.is_nan() | values.is_infinite()
-    refuse(raw, wrong, column, f"is not a usable {role}; a number is needed")
+    needed = "write seconds since 1970, or a date such as 2014-07-21" if role == "timestamp" else "a number is needed"
+    refuse(raw, wrong, column, f"is not a usable {role}; {needed}")
     refuse(raw, values < 0, column, f"is a negative {role}; correct or drop the row")
     return values
 

@@ -78,7 +78,10 @@ def evaluate_scorer(
     """
     users = users_to_judge(history, held_out)
     if len(users) == 0:
-        raise InputError("no user has both a history and a held-out event; nothing can be evaluated")
+        raise InputError(
+            "no user has both a history and a held-out event, so nothing can be evaluated; users need two events or more, "
+            "and a split that leaves them some of both"
+        )
     items_UK, _ = rank(scorer, users, history, min(k, history.n_items))
     items_UK = np.pad(items_UK, ((0, 0), (0, k - items_UK.shape[1])), constant_values=-1)
     return evaluate_lists(items_UK, users, held_out, intervals=intervals)

@@ -136,7 +136,8 @@ def train(
             trained = time.perf_counter()
             # What the last step made of the weights is in no loss yet.
             if not math.isfinite(loss) or not all(bool(weight.abs().max() < LARGEST) for weight in model.parameters()):
-                remedy = "lower training.learning_rate"
+                rate = config.rate_of(config.batch_of(len(windows)))
+                remedy = f"set learning_rate in [training] to less than {rate:.2g} (--config)"
                 if phase == "refit":
                     remedy += ", or do without a refit (--no-refit --resume saves what was chosen)"
                 raise InputError(f"training diverged in epoch {epoch}, its loss was {loss:g}; {remedy}")
