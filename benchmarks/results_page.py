@@ -26,16 +26,16 @@ each of its versions was run on the test events after it was chosen, on MovieLen
 (docs/experiments.md): nothing was chosen by the test events, but they have been seen. The peers have the settings of
 their libraries or papers and a few more; the tables say how many were tried, and which is judged. They have an hour of
 training on two cores for all their settings, one after the other. Some had more (eSASRec on Amazon Beauty: 83 minutes
-for three settings), and some had less, from six minutes to half an hour: that ended six trainings, of RecBole's GRU4Rec
-and of its Caser's second setting on Amazon CDs, of its SASRec on MovieLens-1M with the protocol `paper`, of its
-GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, of its GC-SAN's third and of eSASRec; the
-others ended before their time was over. What time ended is judged at the best of the epochs that it reached, and the
-final fit of a table with a refit has as many epochs. Everybody's settings and epochs are chosen on the validation
-events, the peers' epochs on 5,000 of the users at most; of `best`, the eleven numbers that mix its network with its
-item graph are learned from them too, also without a refit. RecTools trains with this project's faster scoring, padding
-and dropout, RecBole from 2026-11-28 on with its dropout, padding and graphs, implicit as it is (docs/experiments.md,
-Speed). Grids are small, and some of the best are at an edge of theirs. Where systems are compared by p, it is the users
-that vary: with one seed each, a small difference may be the seed's.
+for three settings), and some had less, from six minutes to half an hour: that ended seven trainings, of RecBole's
+GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, of its SASRec on MovieLens-1M with the protocol
+`paper`, of its GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, of its GC-SAN's third and
+of eSASRec; the others ended before their time was over. What time ended is judged at the best of the epochs that it
+reached, and the final fit of a table with a refit has as many epochs. Everybody's settings and epochs are chosen on the
+validation events, the peers' epochs on 5,000 of the users at most; of `best`, the eleven numbers that mix its network
+with its item graph are learned from them too, also without a refit. RecTools trains with this project's faster scoring,
+padding and dropout, RecBole from 2026-11-28 on with its dropout, padding and graphs, implicit as it is
+(docs/experiments.md, Speed). Grids are small, and some of the best are at an edge of theirs. Where systems are compared
+by p, it is the users that vary: with one seed each, a small difference may be the seed's.
 """
 
 
