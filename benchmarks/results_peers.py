@@ -63,14 +63,14 @@ ON_CDS = (
     "RecBole's SASRec has the library's defaults; its hour had 34 epochs, and it was hardly getting better any more "
     "(validation ndcg@10 .0556 after 20, .0566 after 30); its other two settings have not been tried. So it is with "
     "GRU4Rec, whose half hour had 21 epochs, and which was still getting better, slowly (.0338 after 13, .0369 after "
-    "20). GC-SAN, with them too, had 12 epochs in its half hour and was getting better with each (.0360 after 9, .0422 "
-    "after 11, .0433 after 12): it would go on. Caser's first setting was best after 20 epochs, and patience ended it; its second, which had what was left of "
-    "half an hour, was level with it after as many (.0214 and .0213 after 11); its third has not been tried. eSASRec "
-    "has its authors' setting for Amazon Beauty; it was still getting better, slowly, when its hour was over "
-    "(validation ndcg@10 .028 after 20 epochs, .031 after 36, .0335 after 68). Its second was stopped after 14 minutes "
-    "(.029 after 54 epochs); its third has not been tried. RecTools' SASRec has the setting that was best on Amazon "
-    "Beauty; patience ended it within its half hour (.0360 after 18 epochs, .0403 after 24, no better up to 34); its "
-    "other two have not been tried."
+    "20). GC-SAN, with them too, had 12 epochs in its half hour and was getting better with each (.0360 after 9, "
+    ".0422 after 11, .0433 after 12): it would go on. Caser's first setting was best after 20 epochs, and patience "
+    "ended it; its second, which had what was left of half an hour, was level with it after as many (.0214 and .0213 "
+    "after 11); its third has not been tried. eSASRec has its authors' setting for Amazon Beauty; it was still "
+    "getting better, slowly, when its hour was over (validation ndcg@10 .028 after 20 epochs, .031 after 36, .0335 "
+    "after 68). Its second was stopped after 14 minutes (.029 after 54 epochs); its third has not been tried. "
+    "RecTools' SASRec has the setting that was best on Amazon Beauty; patience ended it within its half hour (.0360 "
+    "after 18 epochs, .0403 after 24, no better up to 34); its other two have not been tried."
 )
 AS_ELSEWHERE = (
     "The networks of RecBole and RecTools have one setting each: the one of their row for this log with leave-one-out."
@@ -146,7 +146,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
     chosen = [
         f"{run.spec.system} ({_choice(run)})"
         for run in finished
-        if len(tried[run.spec.system]) > 1 or not _is_first_setting(run)
+        if len(tried[run.spec.system]) > 1 or _setting(run) > 0
     ]
     page.add(
         " ".join(
@@ -227,11 +227,11 @@ def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]
     return found
 
 
-def _is_first_setting(run: Run) -> bool:
-    """Whether it is what the system is tried with where it is tried once."""
+def _setting(run: Run) -> int:
+    """Which of its system's settings it has, from 0; with the first a system is tried where it is tried once."""
     if run.spec.system in OURS:
-        return not run.spec.variant
-    return run.spec.settings == system_of(run.spec.system).on(run.spec.data)[0]
+        return int(run.spec.variant.removeprefix("setting ") or 1) - 1
+    return system_of(run.spec.system).on(run.spec.data).index(run.spec.settings)
 
 
 def _choice(run: Run) -> str:
@@ -239,8 +239,8 @@ def _choice(run: Run) -> str:
     name = run.spec.system
     if name in OURS:
         _, configs = OURS[name]
-        changes = configs[int(run.spec.variant.removeprefix("setting ") or 1) - 1]
-        words = ", ".join(f"{key} {value}" for part in changes.values() for key, value in part.items())
+        changed = configs[_setting(run)].values()
+        words = ", ".join(f"{key} {value}" for part in changed for key, value in part.items())
         return words or "the preset"
     settings = system_of(name).on(run.spec.data)
     library = [key for key in run.spec.settings if key not in OF_TRAINING]

@@ -32,34 +32,33 @@ class Page:
 
     def runs(self, specs: Iterable[Spec]) -> list[Run]:
         """Those that are there and did not fail; a file of something else is refused, and the page says so."""
-        found = []
-        for spec in specs:
-            try:
-                run = load(spec)
-            except StaleRunError as stale:
-                self.refused.append(str(stale))
-            else:
-                if run is not None and not run.error:
-                    found.append(run)
-        return found
+        found, reasons = _read(specs)
+        self.refused += reasons
+        return [run for run in found if not run.error]
 
     def finals(self, name: str, data: str, protocol: Protocol, *, refit: bool) -> list[Run]:
         """The one run of a system on the test events, of whichever of its settings: the best on the validation events.
 
         Of ours there can be two, for the paper's main result is of one of them. One that failed is told, not passed over.
         """
-        found, reasons = [], []
-        for spec in final_specs(name, data, protocol, refit=refit):
-            try:
-                run = load(spec)
-            except StaleRunError as stale:
-                reasons.append(str(stale))
-            else:
-                if run is not None:
-                    found.append(run)
+        found, reasons = _read(final_specs(name, data, protocol, refit=refit))
         # A peer's settings share a place, so that of all but one the file there is of another. Of ours each has its own.
         self.refused += reasons if name in OURS else [] if found else reasons[:1]
         return sorted(found, key=lambda run: (bool(run.error), run.valid.get(SELECT_BY, 0)), reverse=True)[:1]
+
+
+def _read(specs: Iterable[Spec]) -> tuple[list[Run], list[str]]:
+    """Runs that are there, and why others are of something else."""
+    found, reasons = [], []
+    for spec in specs:
+        try:
+            run = load(spec)
+        except StaleRunError as stale:
+            reasons.append(str(stale))
+        else:
+            if run is not None:
+                found.append(run)
+    return found, reasons
 
 
 def p_between(a: Sequence[Run], b: Sequence[Run], metric: str) -> float:

@@ -17,7 +17,7 @@ import torch
 import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
 from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, log_path, read_split
-from magnn.cli.console import training_bar
+from magnn.cli.bars import training_bar
 from magnn.errors import Interrupted
 from magnn.fitting import check_device
 from magnn.ranking.rank import rank

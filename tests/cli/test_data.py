@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from magnn.cli import console
+from magnn.cli import bars
 from magnn.data.datasets import DATASETS
 from magnn.data.recipes import Counts, Recipe
 from magnn.storage import file_sha256
@@ -104,8 +104,8 @@ def test_every_set_is_listed_with_what_is_fetched(shell: Shell) -> None:
 
 def test_a_bar_for_each_file_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = StringIO()
-    monkeypatch.setattr(console, "_console", lambda stderr: Console(file=out, force_terminal=True, width=100))
-    with console.download_bar() as begin:
+    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=out, force_terminal=True, width=100))
+    with bars.download_bar() as begin:
         begin("a.csv")(512, 1024)
         begin("reading a.csv")(1024, 1024)
     assert "a.csv" in out.getvalue() and "reading a.csv" in out.getvalue() and "1.0/1.0 kB" in out.getvalue()

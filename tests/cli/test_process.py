@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 import magnn
-from magnn.cli import console
+from magnn.cli import bars, console
 from magnn.recommender import Recommended
 from tests.cli.driver import Shell
 from tests.conftest import SMALL_MODEL
@@ -159,7 +159,7 @@ def pressing(at: Callable[[Any], bool]) -> Callable[[], Any]:
 
 
 def test_ctrl_c_before_anything_is_there_writes_nothing(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "training_bar", pressing(lambda progress: progress.batch == 1))
+    monkeypatch.setattr(bars, "training_bar", pressing(lambda progress: progress.batch == 1))
     result = logged(*FIT)
     assert (result.code, result.out) == (130, "")
     assert "nothing to save" in result.error
@@ -170,7 +170,7 @@ def test_ctrl_c_before_anything_is_there_leaves_an_older_model(
     logged: Shell, monkeypatch: pytest.MonkeyPatch, recommender: magnn.Recommender
 ) -> None:
     recommender.save("model")
-    monkeypatch.setattr(console, "training_bar", pressing(lambda progress: progress.batch == 1))
+    monkeypatch.setattr(bars, "training_bar", pressing(lambda progress: progress.batch == 1))
     assert logged(*FIT).code == 130
     assert beside(logged) == ["model"]
     assert magnn.load("model").recommend(3) == recommender.recommend(3)
@@ -185,7 +185,7 @@ def test_ctrl_c_in_any_phase_saves_and_resume_ends_where_it_would_have(
     logged.write("slow.toml", (logged.folder / "tiny.toml").read_text() + "[training]\nlearning_rate = 0.1\n")
     command = [argument.replace("tiny", "slow") for argument in FIT]
     with monkeypatch.context() as patch:
-        patch.setattr(console, "training_bar", pressing(lambda p: p.log is not None and (p.phase, p.epoch) == at))
+        patch.setattr(bars, "training_bar", pressing(lambda p: p.log is not None and (p.phase, p.epoch) == at))
         result = logged(*command)
     assert (result.code, result.out) == (130, "")
     assert "saved the best so far as model" in result.error and "--resume" in result.error
@@ -195,7 +195,7 @@ def test_ctrl_c_in_any_phase_saves_and_resume_ends_where_it_would_have(
 
     trained = []
     with monkeypatch.context() as patch:
-        patch.setattr(console, "training_bar", telling(lambda p: trained.append((p.phase, p.epoch))))
+        patch.setattr(bars, "training_bar", telling(lambda p: trained.append((p.phase, p.epoch))))
         assert logged(*command, "--resume").code == 0
     # The first checkpoint of a phase is always written, later ones where they cost little.
     kept = {("select", 1), ("refit", 1)} if at[0] == "refit" else {("select", 1)}

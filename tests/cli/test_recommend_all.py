@@ -14,7 +14,7 @@ from rich.console import Console
 
 from magnn import batch
 from magnn.batch import BatchProgress
-from magnn.cli import console
+from magnn.cli import bars
 from tests.cli.driver import Shell
 
 
@@ -52,7 +52,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
 ) -> None:
     command = ["recommend", str(saved_model), "--all", "-o", "recs.parquet"]
     with monkeypatch.context() as patch:
-        patch.setattr(console, "users_bar", pressing(14))
+        patch.setattr(bars, "users_bar", pressing(14))
         result = shell(*command)
     said = "error: interrupted: 14 of 40 users are done; the same command goes on\n"
     assert (result.code, result.out, result.err) == (130, "", said)
@@ -69,7 +69,7 @@ def test_another_command_starts_again_and_says_so(
 ) -> None:
     command = ["recommend", str(saved_model), "--all", "-o", "recs.parquet"]
     with monkeypatch.context() as patch:
-        patch.setattr(console, "users_bar", pressing(14))
+        patch.setattr(bars, "users_bar", pressing(14))
         assert shell(*command).code == 130
     result = shell(*command, "-k", "3")
     note, wrote = result.err.splitlines()
@@ -116,8 +116,8 @@ def test_a_place_that_cannot_be_written(shell: Shell, saved_model: Path) -> None
 @pytest.mark.parametrize(("done", "shown"), [(7, "ranking"), (40, "joining")])
 def test_the_bar_counts_users_on_a_terminal(monkeypatch: pytest.MonkeyPatch, done: int, shown: str) -> None:
     screen = StringIO()
-    monkeypatch.setattr(console, "_console", lambda stderr: Console(file=screen, force_terminal=True, width=80))
-    with console.users_bar() as update:
+    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, width=80))
+    with bars.users_bar() as update:
         update(BatchProgress(0, 40, "[/] going on"))
         update(BatchProgress(done, 40))
     assert "[/] going on" in screen.getvalue(), "no markup"

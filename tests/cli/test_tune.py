@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import magnn
-from magnn.cli import console
+from magnn.cli import bars
 from magnn.cli.log_options import LogOptions
 from magnn.cli.tune import _command_line, trials_table, verdict
 from magnn.settings import make_settings
@@ -72,7 +72,7 @@ def test_from_a_search_to_a_fit_with_what_it_found(logged: Shell) -> None:
 
 def test_ctrl_c_saves_the_best_so_far(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(console, "tuning_bar", pressing(lambda at: at.trial == 2 and at.training is not None))
+        patch.setattr(bars, "tuning_bar", pressing(lambda at: at.trial == 2 and at.training is not None))
         result = logged(*TUNE)
     assert result.code == 130
     assert "saved the best so far as s.toml" in result.error and "goes on from s.study.db" in result.error
@@ -83,7 +83,7 @@ def test_ctrl_c_saves_the_best_so_far(logged: Shell, monkeypatch: pytest.MonkeyP
 
 def test_ctrl_c_before_anything_is_there_leaves_an_older_file(logged: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     logged.write("s.toml", "precious")
-    monkeypatch.setattr(console, "tuning_bar", pressing(lambda at: at.training is not None))
+    monkeypatch.setattr(bars, "tuning_bar", pressing(lambda at: at.training is not None))
     result = logged(*TUNE)
     assert (result.code, result.out) == (130, "") and "nothing to save" in result.error
     assert Path("s.toml").read_text() == "precious"
@@ -226,8 +226,8 @@ def test_the_bar_shows_trial_epoch_and_best(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Console(stderr=True, force_terminal=True, width=100)
-    monkeypatch.setattr(console, "_console", lambda stderr: terminal)
-    with console.tuning_bar() as update:
+    monkeypatch.setattr(bars, "console_of", lambda stderr: terminal)
+    with bars.tuning_bar() as update:
         update(TuningProgress(7, 90.0, 600.0, None, 0.1234, 0.1111, earlier=6))
     shown = capsys.readouterr().err
     assert all(words in shown for words in ("going on from 6 trials, best 0.1234", "trial 7", "1.5/10 min"))

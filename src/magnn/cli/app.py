@@ -62,7 +62,7 @@ def fit(
     What an interrupted training has so far stays beside the model, in MODEL.checkpoints, until it is resumed or begun anew.
     """
     from magnn.artifact import check_destination
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.settings import make_settings
     from magnn.storage import explained
 
@@ -85,7 +85,7 @@ def fit(
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
     keep_freed_memory()
     try:
-        with console.training_bar() as progress:
+        with bars.training_bar() as progress:
             recommender = fit_model(
                 parts,
                 preset=preset,
@@ -131,11 +131,11 @@ def evaluate(
     The whole catalogue is ranked, without what the user has seen, and compared with what the user did next. The baselines
     are popularity and an item-kNN with settings of its own choice.
     """
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.evaluation import evaluate as evaluate_model
     from magnn.recommender import load
 
-    with console.spinner("loading") as message:
+    with bars.spinner("loading") as message:
         recommender = load(model)
         report = evaluate_model(recommender, on=on.value, k=k, progress=lambda name: message(f"evaluating {name}"))
     if as_json:
@@ -198,10 +198,10 @@ def data_get(
 
     MAGNN_DATA_MIRROR (http, https or file URL) names a folder to fetch from in place of the official address.
     """
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.data.datasets import get_dataset
 
-    with console.download_bar() as progress:
+    with bars.download_bar() as progress:
         fetched = get_dataset(name, output, progress, raw=raw)
     for file, sha256 in fetched.hashes.items():
         console.note(f"{file}: SHA-256 {sha256}; the source publishes none to compare it with")

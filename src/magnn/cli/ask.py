@@ -150,15 +150,15 @@ def report(
     Its data and training, how good it is and for whom, what its memory holds, and users with their lists explained. The
     page needs no network. Writing it takes about as long as magnn evaluate and a few seconds more.
     """
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.recommender import load
     from magnn.reporting import check_report
     from magnn.reporting import report as write_report
 
     check_report(output, plots)  # what is missing is told before the model is read
-    with console.spinner("loading"):
+    with bars.spinner("loading"):
         recommender = load(model)
-    with console.steps_bar() as progress:
+    with bars.steps_bar() as progress:
         write_report(recommender, output, k=k, plots=plots, progress=progress)
     console.note(f"wrote {output}" + (f" and pictures to {plots}" if plots else ""))
 
@@ -173,13 +173,13 @@ def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, bes
     if output is None:
         raise InputError("--all needs a file to write to: -o FILE.parquet")
     from magnn.batch import check_output
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.recommender import load
 
     check_output(output)  # a typo is told before the model is read
-    with console.spinner("loading"):
+    with bars.spinner("loading"):
         recommender = load(model)
-    with console.users_bar() as progress:
+    with bars.users_bar() as progress:
         rows = recommender.recommend_all(output, k, progress=progress)
     console.note(f"wrote {output}: {recommender.split.events.n_users:,} users, {rows:,} rows")
 

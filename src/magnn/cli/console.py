@@ -1,43 +1,29 @@
-"""What a person sees: notes and progress bars on standard error, tables on standard output."""
+"""What a person reads: notes on standard error, tables on standard output."""
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from magnn.batch import BatchProgress
     from magnn.data.datasets import Comparison
-    from magnn.data.datasets import Progress as DatasetProgress
-    from magnn.data.download import BytesProgress
     from magnn.data.interactions import Id, Interactions
     from magnn.data.split import Split
     from magnn.evaluation import Report
     from magnn.explain import Explanation
     from magnn.recommender import Recommended, Recommender
-    from magnn.training.trainer import Progress
-    from magnn.tuning.search import TuningProgress
 
 LEAST_SHARE = 0.02  # of the score, for an item to have a line of its own in an explanation
 
 
-def _console(stderr: bool) -> Console:
+def console_of(stderr: bool) -> Console:
+    """Of standard error, or of standard output."""
     stream = sys.stderr if stderr else sys.stdout
     # Where nobody looks, width is no limit: a table in a file is not cut.
     return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=True)
@@ -45,12 +31,12 @@ def _console(stderr: bool) -> Console:
 
 def note(message: str) -> None:
     """One line of information on standard error. `message` is shown as it is: no markup."""
-    _console(stderr=True).print(Text(message))
+    console_of(stderr=True).print(Text(message))
 
 
 def show(table: Table) -> None:
     """A table on standard output."""
-    _console(stderr=False).print(table)
+    console_of(stderr=False).print(table)
 
 
 def describe_log(events: "Interactions") -> None:
@@ -86,146 +72,6 @@ def describe_fit(recommender: "Recommender") -> None:
     elif part is not None and part.mixture.is_silent:
         note("the graph does not help to rank the validation events: its part of every score is 0")
     note(f"trained {epochs} epochs in {recommender.fit_seconds:.0f} s{value}")
-
-
-@contextmanager
-def training_bar() -> "Iterator[Callable[[Progress], None]]":
-    """A bar over the epochs of each phase; without a terminal, nothing."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[latest]}"),
-    )
-    console = _console(stderr=True)
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks = {}
-
-        def update(progress: "Progress") -> None:
-            if progress.phase not in tasks:
-                tasks[progress.phase] = bar.add_task(f"{progress.phase:<6}", epoch=0, epochs=progress.epochs, latest="")
-            task = tasks[progress.phase]
-            done = (progress.epoch - 1) * progress.batches + progress.batch
-            bar.update(task, completed=done, total=progress.epochs * progress.batches, epoch=progress.epoch)
-            if progress.log:
-                shown = [f"loss {progress.log.loss:.3f}"] if progress.log.loss else []
-                shown += [
-                    f"{name} {progress.log.metrics[name]:.4f}"
-                    for name in ("recall@10", "ndcg@10")
-                    if progress.log.metrics
-                ]
-                bar.update(task, latest="  ".join(shown))
-
-        yield update
-
-
-@contextmanager
-def tuning_bar() -> "Iterator[Callable[[TuningProgress], None]]":
-    """A bar over the time of a search, and the note on what its study had before; without a terminal, only the note."""
-    columns = (
-        TextColumn("trial {task.fields[trial]}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[minutes]} min"),
-        TextColumn("{task.fields[latest]}"),
-    )
-    console = _console(stderr=True)
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = None
-
-        def update(at: "TuningProgress") -> None:
-            nonlocal task
-            if task is None:
-                if at.earlier:
-                    bar.console.print(
-                        Text(f"going on from {at.earlier} trials, best {_value(at.best)}")
-                    )  # above the bar
-                task = bar.add_task("", trial=at.trial, minutes="", latest="")
-            epoch = f"epoch {at.training.epoch}/{at.training.epochs}  " if at.training else ""
-            minutes = f"{at.seconds / 60:.1f}/{at.budget / 60:g}"
-            latest = f"{epoch}best {_value(at.best)}  defaults {_value(at.default)}"
-            bar.update(task, completed=at.seconds, total=at.budget, trial=at.trial, minutes=minutes, latest=latest)
-
-        yield update
-
-
-def _value(metric: float | None) -> str:
-    return "-" if metric is None else f"{metric:.4f}"
-
-
-@contextmanager
-def download_bar() -> "Iterator[DatasetProgress]":
-    """A bar over the bytes of each file that is fetched or read; without a terminal, nothing."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = _console(stderr=True)
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-
-        def begin(what: str) -> "BytesProgress":
-            task = bar.add_task(what, total=None)
-            return lambda done, total: bar.update(task, completed=done, total=total)
-
-        yield begin
-
-
-@contextmanager
-def steps_bar() -> "Iterator[Callable[[str, int, int], None]]":
-    """A bar over the steps of some work, called with a step's name, the steps before it and all of them."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("step {task.fields[step]}/{task.total}"),
-        TimeElapsedColumn(),
-    )
-    console = _console(stderr=True)
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = None
-
-        def update(name: str, done: int, steps: int) -> None:
-            nonlocal task
-            if task is None:
-                task = bar.add_task(name, total=steps, step=1)
-            bar.update(task, completed=done, description=f"{name:<10}", step=done + 1)
-
-        yield update
-
-
-@contextmanager
-def users_bar() -> "Iterator[Callable[[BatchProgress], None]]":
-    """A bar over users, and the note on what an earlier run left; without a terminal, only the note."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:,}/{task.total:,} users"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    console = _console(stderr=True)
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = None
-
-        def update(progress: "BatchProgress") -> None:
-            nonlocal task
-            if progress.note:
-                bar.console.print(Text(progress.note))  # above the bar
-            what = "joining" if progress.done == progress.users else "ranking"
-            if task is None:  # starts from what was done before, which says nothing of the speed
-                task = bar.add_task(what, completed=progress.done, total=progress.users)
-            bar.update(task, completed=progress.done, description=what)
-
-        yield update
-
-
-@contextmanager
-def spinner(message: str) -> "Iterator[Callable[[str], None]]":
-    """Something moving while there is no measure of progress; yields a function that changes the message."""
-    console = _console(stderr=True)
-    with console.status(Text(message)) as status:
-        yield lambda text: status.update(Text(text))
 
 
 def metrics_table(report: "Report") -> Table:
@@ -295,7 +141,7 @@ def explanation(found: "Explanation") -> None:
     """In words, then the parts, then the recent items and the memory units that they come from, on standard output."""
     from magnn.explain import PARTS, name_of
 
-    out, digits = _console(stderr=False), found.decimals
+    out, digits = console_of(stderr=False), found.decimals
     out.print(_as_it_is(found.in_words()))
     parts = Table("part")
     parts.add_column("score", justify="right")

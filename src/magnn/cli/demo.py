@@ -6,7 +6,7 @@ import numpy as np
 
 import magnn
 from magnn.artifact import check_destination
-from magnn.cli import console
+from magnn.cli import bars, console
 from magnn.data.datasets import get_dataset, movielens_100k_from_wheel, write_tables
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError, Interrupted
@@ -31,13 +31,13 @@ def run(directory: Path, *, offline: bool = False) -> None:
     console.describe_log(events)
     split = magnn.split(events, "paper")
     console.describe_split(split)
-    with console.training_bar() as progress:
+    with bars.training_bar() as progress:
         recommender = magnn.fit(split, progress=progress)
     console.describe_fit(recommender)
     recommender.save(model)
     if not recommender.completed:
         raise Interrupted(f"interrupted: saved the best so far as {model}; the same command starts again")
-    with console.spinner("evaluating") as message:
+    with bars.spinner("evaluating") as message:
         report = magnn.evaluate(recommender, progress=lambda name: message(f"evaluating {name}"))
     console.show(console.metrics_table(report))
     # Spread over the log, not chosen by how well they came out.
@@ -60,13 +60,13 @@ def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
     if offline:
         return "generated log", *write_tables(generate_log(), directory)
     try:
-        with console.download_bar() as progress:
+        with bars.download_bar() as progress:
             fetched = get_dataset("ml-100k", directory, progress)
         return "MovieLens-100K, from GroupLens", fetched.events, fetched.items
     except DownloadError as error:
         console.note(str(error).removesuffix("; run the same again to go on from where it stopped"))
     try:
-        with console.spinner("fetching MovieLens-100K from PyPI"):
+        with bars.spinner("fetching MovieLens-100K from PyPI"):
             tables = movielens_100k_from_wheel()
         return "MovieLens-100K, as the PyPI package recbole carries it", *write_tables(tables, directory)
     except DownloadError as error:

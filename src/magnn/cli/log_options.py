@@ -74,11 +74,11 @@ class LogOptions:
 
     def read(self) -> "Split":
         """Read, filter and split it, and say what came of it."""
-        from magnn.cli import console
+        from magnn.cli import bars, console
         from magnn.data.events import read_events
         from magnn.data.split import split
 
-        with console.spinner("reading events"):
+        with bars.spinner("reading events"):
             log = read_events(
                 self.events,
                 query=self.query,

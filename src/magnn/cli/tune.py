@@ -57,7 +57,7 @@ def tune(
     if study is None:
         study = output.with_suffix(".study.db")
     _check_files(output, study, plot, config)
-    from magnn.cli import console
+    from magnn.cli import bars, console
     from magnn.cli.memory import keep_freed_memory
     from magnn.fitting import check_device, check_seed
     from magnn.tuning import search
@@ -69,7 +69,7 @@ def tune(
     check_study(study)
     parts = log.read()
     keep_freed_memory()
-    with console.tuning_bar() as progress:
+    with bars.tuning_bar() as progress:
         tuned = search.tune(
             parts,
             preset=preset,
