@@ -206,7 +206,7 @@ def ours(
     """Spec of a model of the package: a preset, changed by `config`, with the epochs that such a log gets."""
     log = LOGS[data]
     settings = make_settings(preset, config)
-    settings = settings.model_copy(update={"training": settings.training.for_log(log.events)})
+    settings = settings.model_copy(update={"training": settings.training.for_log(log.train[protocol])})
     return Spec(
         data=data,
         protocol=protocol,

@@ -180,17 +180,18 @@ def check_destination(path: Path) -> None:
         ArtifactError: something else stands there, or beside the files of a model.
         StorageError: the place cannot be read or written.
     """
-    check_place(path)
     with explained(path):
         try:
             path.stat()
         except FileNotFoundError:
+            check_place(path)
             return
         if os.path.ismount(path.resolve()):  # Path.is_mount is not for Windows before Python 3.12
             raise ArtifactError(f"{path} is where a disk is mounted, which no model can replace; choose a folder in it")
         if Path.cwd().is_relative_to(path.resolve()):  # the shell would stand in a folder that is gone
             raise ArtifactError(f"{path} is the current folder, or around it; choose a folder in it, or go out of it")
         names = {entry.name for entry in path.iterdir()} if path.is_dir() else {""}
+    check_place(path)
     if not names:
         return
     if not is_artifact(path):

@@ -43,7 +43,7 @@ class BatchProgress(NamedTuple):
 
 
 def check_output(path: Path) -> None:
-    """Raises InputError unless `path` can name a Parquet file."""
+    """Raises InputError unless `path` can name a Parquet file, StorageError unless one can be written there."""
     check_file(path, "recommendations.parquet")
     if path.suffix.lower() != ".parquet":
         raise InputError(f"{path}: the lists are written as Parquet; name it {path.with_suffix('.parquet')}")

@@ -62,8 +62,8 @@ def fit(
         The recommender. After Ctrl-C, the best one so far, with `completed` False.
 
     Raises:
-        InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a loss that is
-            no number any more.
+        InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a training that
+            diverges.
         StorageError: the checkpoints cannot be written.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
@@ -86,7 +86,9 @@ def fit(
             model, state, completed = run.phase(
                 "select" if selecting else "train", history, held_out if selecting else None
             )
-        except KeyboardInterrupt:  # before the epochs, which answer it themselves
+        except KeyboardInterrupt:  # outside the epochs, which answer it themselves
+            if checkpoints is not None and checkpoints.exists():
+                raise
             raise Interrupted("stopped before the training began; nothing to save") from None
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")

@@ -1,4 +1,7 @@
-"""Writing files so that a failure leaves what stood there before: a temporary name, then a rename. And their hash."""
+"""Writing files so that a failure leaves what stood there before: a temporary name, then a rename.
+
+And whether a place can be written, a lock against a second writer, and the hash of a file.
+"""
 
 import hashlib
 import os
@@ -22,11 +25,7 @@ def check_file(path: Path, example: str) -> None:
         InputError: a directory has it, or a device or pipe, whose place a file would take.
         StorageError: the place cannot be read or written.
     """
-    with explained(path):
-        if path.is_dir():
-            raise InputError(f"{path} is a directory; name a file, for example {path / example}")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is a device or a pipe; name a file, for example {example}")
+    _check_name(path, example)
     check_place(path)
 
 
@@ -48,10 +47,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renamed to it on success, removed on failure.
 
     Raises:
-        InputError: see `check_file`.
+        InputError: a directory or a device has the name.
         StorageError: the disk is full, or the place cannot be written.
     """
-    check_file(path, "file")
+    _check_name(path, "file")
     path = _followed(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +108,7 @@ def alone(path: Path, said: str) -> Iterator[None]:
     try:
         connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
         connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:  # locked, or no such place; or a file of something else
         if connection is not None:
             connection.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
@@ -126,6 +125,14 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_name(path: Path, example: str) -> None:
+    with explained(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a directory; name a file, for example {path / example}")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a device or a pipe; name a file, for example {example}")
 
 
 def _followed(path: Path) -> Path:

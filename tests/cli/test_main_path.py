@@ -20,6 +20,7 @@ import pytest
 import magnn
 from magnn.cli import console, demo
 from magnn.data import datasets
+from magnn.data.datasets import MIRROR_VARIABLE
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
 from tests.cli.driver import Shell
@@ -228,6 +229,15 @@ def test_the_demo_takes_what_can_be_fetched(tmp_path: Path, monkeypatch: pytest.
     assert items is not None and magnn.read_events(events, items=items).n_users == 5
     monkeypatch.setattr(demo, "movielens_100k_from_wheel", unreachable)
     assert demo._data(tmp_path, offline=False)[0] == "no data can be fetched: this is a generated log"
+
+
+def test_the_demo_runs_again_where_it_had_to_do_without_grouplens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, (tmp_path / "nowhere").as_uri())
+    monkeypatch.setattr(demo, "movielens_100k_from_wheel", lambda: generate_log(n_users=5))
+    for _ in range(2):
+        assert "PyPI package recbole" in demo._data(tmp_path / "data", offline=False)[0]
 
 
 def test_ctrl_c_in_the_demo_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,7 +273,7 @@ def test_a_machine_that_is_too_small_is_no_bug(
 
     monkeypatch.setattr("magnn.fitting.fit", fails)
     result = logged(*FIT)
-    assert result.code == 1 and result.error.startswith("error: out of memory; keep fewer users or items")
+    assert result.code == 1 and result.error.startswith("error: out of memory; take a larger machine")
 
 
 def test_a_name_that_is_no_text_is_told_at_once(logged: Shell) -> None:
@@ -281,8 +281,10 @@ def test_a_name_that_is_no_text_is_told_at_once(logged: Shell) -> None:
     assert (result.code, result.err) == (2, "error: 'mod\\udce9l' is not UTF-8; rename it, or write it in UTF-8\n")
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="NOT RUN: no /proc here")
-@pytest.mark.parametrize("output", ["/proc/new/model", "events.csv/model"])
+NO_PROC = pytest.mark.skipif(not Path("/proc/self").exists(), reason="NOT RUN: no /proc here")
+
+
+@pytest.mark.parametrize("output", [pytest.param("/proc/new/model", marks=NO_PROC), "events.csv/model"])
 def test_a_place_that_cannot_be_written_is_told_before_the_log_is_read(logged: Shell, output: str) -> None:
     result = logged("fit", "events.csv", "-o", output, "--config", "tiny.toml", "--epochs", "1")
     assert result.code == 2 and f"error: {output}: cannot be written: " in result.error

@@ -169,7 +169,7 @@ def test_events_of_something_else_are_not_replaced(
     monkeypatch.setenv(MIRROR_VARIABLE, server.url)
     server.files["ml-1m.zip"] = ARCHIVES["ml-1m"]
     (tmp_path / "events.parquet").write_bytes(b"my own")
-    with pytest.raises(InputError, match=r"events\.parquet is not of ml-1m; choose another folder"):
+    with pytest.raises(InputError, match=r"events\.parquet is there without ml-1m\.zip, .* choose another"):
         get_dataset("ml-1m", tmp_path)
     assert not server.requests and (tmp_path / "events.parquet").read_bytes() == b"my own"
     get_dataset("ml-1m", tmp_path / "new")

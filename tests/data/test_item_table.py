@@ -77,8 +77,9 @@ def test_the_id_column_has_the_name_of_the_logs_or_a_usual_one(in_log: str, in_t
     assert events.notes[1] == f"item table: {name} is the item, title is the title"
 
 
-def test_what_may_be_a_name_is_the_title_beside_an_id() -> None:
-    table = pl.DataFrame({"movie_id": [10, 20, 30], "movie": ["Ten", "Twenty", "Thirty"]})
+@pytest.mark.parametrize("id_column", ["movie_id", "id"])
+def test_what_may_be_a_name_is_the_title_beside_an_id(id_column: str) -> None:
+    table = pl.DataFrame({id_column: [10, 20, 30], "movie": ["Ten", "Twenty", "Thirty"]})
     events = read_events(FILMS, items=table)
     assert [events.title(item) for item in range(3)] == ["Ten", "Twenty", "Thirty"]
 
@@ -88,14 +89,6 @@ def test_an_item_table_without_an_item_column_is_refused() -> None:
         FILMS.rename({"item": "film"}), item_col="film", items=pl.DataFrame({"x": [10], "title": ["Ten"]})
     )
     assert message.endswith("no item column among x, title; name it film, as it is in the log")
-
-
-def test_a_table_of_many_columns_is_read_at_once(tmp_path: Path) -> None:
-    columns = [f"genre_{n}" for n in range(1_000)]
-    rows = "".join(f"{item}" + ",1" * len(columns) + "\n" for item in (10, 20, 30))
-    (tmp_path / "items.csv").write_text(",".join(["item", *columns]) + "\n" + rows)
-    events = read_events(FILMS, items=tmp_path / "items.csv")
-    assert events.item_table is not None and events.item_table.width == 1_001
 
 
 def test_without_an_item_table_there_are_no_titles() -> None:

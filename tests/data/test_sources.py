@@ -29,7 +29,7 @@ def in_form(form: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     text = LOG.write_csv().encode()
     path = folder / form
     match form:
-        case "a.csv" | "a.CSV" | "a.txt" | "many.dots.csv" | "a[1]*.csv":
+        case "a.csv" | "a.item.csv" | "a.CSV" | "a.txt" | "many.dots.csv" | "a[1]*.csv":
             path.write_bytes(text)
         case "bom-crlf.csv":  # as a spreadsheet saves it
             spreadsheet = io.StringIO(newline="")
@@ -160,6 +160,8 @@ def test_quotes_in_a_recbole_file_are_text(tmp_path: Path) -> None:
     assert flat(read_events(path)) == [(user, item, user) for user, item in enumerate(items)]
     path.write_text(path.read_text() + "\tplain\n")
     assert "log.inter, line 6, column 'user_id:token': the user id is missing" in refusal(path)
+    path.write_text(path.read_text() + "7\tplain\tmore\n")
+    assert refusal(path).endswith("line 7: 3 fields, but the header has 2; take the separators out of fields")
 
 
 STRAY = "a stray quote; close it, or write the field as"

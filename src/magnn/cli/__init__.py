@@ -1,4 +1,4 @@
-"""The command line: `main` is the entry point, `app` the commands, `console` what a person sees."""
+"""The command line: `main` is the entry point, `app` the commands, `console` what a person reads, `bars` how far it is."""
 
 import errno
 import io
@@ -51,8 +51,8 @@ def main() -> None:
             raise
         elif _is_out_of_memory(error):
             code = _fail(
-                "out of memory; keep fewer users or items (--min-user-events, --min-item-events), set a smaller dim in "
-                "[model] or batch_size in [training] (--config), or take a larger machine",
+                "out of memory; take a larger machine, or fit on fewer users or items (--min-user-events, "
+                "--min-item-events), or with a smaller dim in [model] or batch_size in [training] (--config)",
                 1,
             )
         else:

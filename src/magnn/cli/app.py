@@ -54,7 +54,8 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed on the same machine, same model.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted fit of the same data and settings.")
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted fit of the same data, settings, device and magnn."),
     ] = False,
 ) -> None:
     """Train a model on an event log.

@@ -185,8 +185,8 @@ def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, bes
 
 
 def _ids(history: str) -> list[str]:
-    fields = next(csv.reader([history], skipinitialspace=True), [])
-    return [item.strip() for item in fields if item.strip()]
+    rows = csv.reader(history.splitlines(), skipinitialspace=True)
+    return [item.strip() for row in rows for item in row if item.strip()]
 
 
 def _item(found: Any) -> dict[str, Any]:

@@ -61,7 +61,8 @@ def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
         return "generated log", *write_tables(generate_log(), directory)
     try:
         with bars.download_bar() as progress:
-            fetched = get_dataset("ml-100k", directory, progress)
+            # In a folder of its own, where the tables of the other ways below are not in its way.
+            fetched = get_dataset("ml-100k", directory / "ml-100k", progress)
         return "MovieLens-100K, from GroupLens", fetched.events, fetched.items
     except DownloadError as error:
         console.note(str(error).removesuffix("; run the same again to go on from where it stopped"))

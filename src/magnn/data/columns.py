@@ -5,7 +5,7 @@ import re
 from magnn.errors import InputError
 
 # First match wins: an id before what may be a name. Compared without case, separators, and RecBole's type suffix
-# ("user_id:token"). An item table may call its id "id", and its titles what a log calls its items.
+# ("user_id:token"). "id" and "title" are of an item table, which may call its titles what a log calls its items.
 USUAL = {
     "user": "userid user uid reviewerid customerid customer clientid client visitorid memberid member accountid account "
     "sessionid session",
@@ -13,7 +13,8 @@ USUAL = {
     "songid song businessid business sku",
     "time": "timestamp time ts unixreviewtime unixtime datetime date eventtime createdat t",
     "rating": "rating overall stars score",
-    "id": "id",
+    "id": "itemid iid movieid asin parentasin productid articleid bookid trackid songid businessid sku id item movie "
+    "product article book track song business",
     "title": "title movietitle name productname itemname movie product article book track song business item",
 }
 

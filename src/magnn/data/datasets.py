@@ -165,10 +165,13 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
 
 
 def _check_place(dataset: Dataset, events: Path) -> None:
-    """Raises InputError if other events have the name: what this set left before has its source beside it."""
+    """Raises InputError if the events there may be of something else: what this set left has its source beside it."""
     with explained(events):
         if events.exists() and not events.with_name(dataset.file.name).exists():
-            raise InputError(f"{events} is not of {dataset.name}; choose another folder with -o, or move it away")
+            raise InputError(
+                f"{events} is there without {dataset.file.name}, so it may be of something else; choose another folder "
+                "with -o, or move it away"
+            )
 
 
 def write_tables(tables: Tables, directory: Path) -> tuple[Path, Path]:

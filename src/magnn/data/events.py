@@ -249,9 +249,9 @@ def _check_enough(name: str, user_ids: pl.Series, item_ids: pl.Series, dropped: 
 def _item_table(raw: Source, item_ids: pl.Series, in_log: str | None) -> tuple[pl.DataFrame, list[str]]:
     """The item table in item order, its id column replaced by `item`, a title column named `title`; and notes on it.
 
-    The id column is that of the log's name, else one with a usual name of an item's id, else `id`.
+    The id column is that of the log's name, else one with a usual name of an item's id, else `id`, else a bare name.
     """
-    name = in_log if in_log in raw.columns else find(raw.columns, "item") or find(raw.columns, "id")
+    name = in_log if in_log in raw.columns else find(raw.columns, "id")
     if name is None:
         raise InputError(
             f"{raw.name}: no item column among {listed(raw.columns)}; name it {in_log}, as it is in the log"

@@ -88,7 +88,8 @@ def separator_of(path: Path) -> str:
 
 def quote_of(path: Path) -> str | None:
     """What a field with separators in it stands between, if anything does."""
-    return None if {suffix.lower() for suffix in path.suffixes[-2:]} & set(RECBOLE) else '"'
+    name = path.with_suffix("") if _is_packed(path) else path
+    return None if name.suffix.lower() in RECBOLE else '"'
 
 
 def problem_with(path: Path, error: Exception) -> str:
@@ -166,9 +167,8 @@ def _too_wide_at(path: Path) -> str:
     _, header = next(records, (0, []))
     for line, fields in records:
         if len(fields) > len(header):
-            return (
-                f", line {line}: {len(fields)} fields, but the header has {len(header)}; quote fields with separators"
-            )
+            remedy = "quote fields with separators" if quote_of(path) else "take the separators out of fields"
+            return f", line {line}: {len(fields)} fields, but the header has {len(header)}; {remedy}"
     return ""
 
 

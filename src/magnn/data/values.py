@@ -31,7 +31,10 @@ def numbers(text: pl.Expr) -> pl.Expr:
 
 
 def dates(*formats: str) -> Form:
-    """ISO 8601 dates and moments in any of `formats`, also with a space for the T or UTC for the Z; Datetime in UTC."""
+    """ISO 8601 dates and moments in any of `formats`, as Datetime in UTC.
+
+    As ISO allows and logs have it, also with a space or t for the T, UTC or z for the Z, and a decimal comma.
+    """
 
     def read(text: pl.Expr) -> pl.Expr:
         text = text.str.replace("^(.{10})[ t]", "${1}T").str.replace(",", ".", literal=True)
