@@ -222,7 +222,8 @@ def test_a_full_disk_is_a_storage_error(server: Server, path: Path) -> None:
     path.with_name("archive.zip.part").symlink_to("/dev/full")
     with pytest.raises(StorageError) as caught:
         download(f"{server.url}/a", path, SHA256)
-    assert str(caught.value) == f"{path}: cannot be written: No space left on device"
+    said = "cannot be written: No space left on device; free some space or choose another place"
+    assert str(caught.value) == f"{path}: {said}"
 
 
 @pytest.mark.parametrize("obstacle", ["a file as folder", "a folder as file"])
