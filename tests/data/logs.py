@@ -1,4 +1,4 @@
-"""What several tests of reading need: a log, also in a database; a log flattened again; the message of a refusal."""
+"""What several tests of reading need: a log; it in a database; a file; a log flattened; the message of a refusal."""
 
 import sqlite3
 from pathlib import Path
@@ -32,6 +32,13 @@ def database(path: Path, frame: pl.DataFrame = LOG) -> str:
         connection.executemany(f"INSERT INTO log VALUES ({', '.join('?' * frame.width)})", frame.rows())
     connection.close()
     return f"sqlite:///{path}"
+
+
+def saved(folder: Path, name: str, content: str | bytes) -> Path:
+    """A file of this content."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
 def flat(events: Interactions) -> list[tuple[Id, Id, float]]:
