@@ -161,6 +161,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "unknown user number": (["recommend", "MODEL", "99999999999999999999"], ["user '99999999999999999999'"]),
     "unknown item": (["similar", "MODEL", "99999"], ["item '99999'"]),
     "unknown item in a line": (["recommend", "MODEL", "--history", "1,\nGood"], ["item 'Good'"]),
+    "unknown item with a line break": (["recommend", "MODEL", "--history", '1,"Go\nod"'], [r"item 'Go\nod'"]),
     "unknown item with a comma": (["recommend", "MODEL", "--history", '1,"Good, Bad"'], ["item 'Good, Bad'"]),
     "unknown item in a history": (["recommend", "MODEL", "--history", "1,99999"], ["item '99999'"]),
     "empty history": (["recommend", "MODEL", "--history", " , "], ["at least one item"]),

@@ -1,6 +1,7 @@
 """The commands that ask a trained model: recommend, similar, explain, report."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -185,7 +186,7 @@ def _recommend_all(model: Path, everyone: bool, output: Path | None, k: int, bes
 
 
 def _ids(history: str) -> list[str]:
-    rows = csv.reader(history.splitlines(), skipinitialspace=True)
+    rows = csv.reader(io.StringIO(history, newline=""), skipinitialspace=True)
     return [item.strip() for row in rows for item in row if item.strip()]
 
 

@@ -41,9 +41,9 @@ def run(directory: Path, *, offline: bool = False) -> None:
         report = magnn.evaluate(recommender, progress=lambda name: message(f"evaluating {name}"))
     console.show(console.metrics_table(report))
     # Spread over the log, not chosen by how well they came out.
-    for user in np.linspace(0, events.n_users - 1, SHOWN_USERS, dtype=int).tolist():
-        first = _show_user(recommender, user)
-    console.explanation(recommender.explain(events.user_ids[user], first.item))
+    shown = np.linspace(0, events.n_users - 1, SHOWN_USERS, dtype=int).tolist()
+    lists = [_show_user(recommender, user) for user in shown]
+    console.explanation(recommender.explain(events.user_ids[shown[-1]], lists[-1][0].item))
     example_user, example_item = events.user_ids[0], events.item_ids[0]
     console.note(
         "next:\n"
@@ -75,14 +75,13 @@ def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
     return "no data can be fetched: this is a generated log", *write_tables(generate_log(), directory)
 
 
-def _show_user(recommender: Recommender, user: int) -> Recommended:
-    """What they did last and what they are recommended; returns the first of it."""
+def _show_user(recommender: Recommender, user: int) -> list[Recommended]:
+    """What they did last and what they are recommended; returns the latter."""
     events = recommender.split.events
     user_id = events.user_ids[user]
     last = [
         events.title(item) or str(events.item_ids[item]) for item in events.histories.of(user)[-SHOWN_ITEMS:].tolist()
     ]
     found: list[Recommended] = recommender.recommend(user_id, SHOWN_ITEMS)
-    table = console.items_table(f"user {user_id}, last: " + "; ".join(last), found)
-    console.show(table)
-    return found[0]
+    console.show(console.items_table(f"user {user_id}, last: " + "; ".join(last), found))
+    return found

@@ -135,7 +135,7 @@ def train(
             loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
             trained = time.perf_counter()
             # What the last step made of the weights is in no loss yet.
-            if not math.isfinite(loss) or not all(bool(weight.abs().max() < LARGEST) for weight in model.parameters()):
+            if not math.isfinite(loss) or not all(map(_usable, model.parameters())):
                 rate = config.rate_of(config.batch_of(len(windows)))
                 remedy = f"set learning_rate in [training] to less than {rate:.2g} (--config)"
                 if phase == "refit":
@@ -162,6 +162,12 @@ def train(
         model.load_state_dict(state.best_weights)
     model.eval()
     return completed
+
+
+def _usable(weight: Tensor) -> bool:
+    """Whether all of it can be computed with; told without a copy, for a table may be the largest thing in memory."""
+    smallest, largest = weight.aminmax()
+    return bool(smallest > -LARGEST) and bool(largest < LARGEST)
 
 
 def _train_epoch(
