@@ -44,9 +44,10 @@ WORDS = {
     "memory": EXTRAPOLATED,
     "catalogue": EXTRAPOLATED,
     "growth": (
-        "Generated logs (`benchmarks/logs.py`). A flat curve means that work grows as its input does. Two things do not "
-        "stay flat, as they must: a step smooths and updates the whole catalogue, and so a thousand samples cost more the "
-        "more items there are and the more links the item graph has; and ranking grows with the catalogue."
+        "Generated logs (`benchmarks/logs.py`). A flat curve means that work grows as its input does. Of what is given per "
+        "thousand, two do not stay flat, as they must: a step smooths and updates the whole catalogue, and so a thousand "
+        "samples cost more the more items there are and the more links the item graph has; and ranking grows with the "
+        "catalogue."
     ),
     "roofline": (
         "The limit is the time that the matrix products would take at the rate this machine reaches on a large one, and, "

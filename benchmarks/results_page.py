@@ -21,21 +21,28 @@ that of k hits whatever the user has, as the paper's numbers do. "Refit" means t
 validation for the epochs that the validation events chose; no table mixes the two. A commit with `-dirty` had changes that
 were not committed.
 
-How fair it is. The preset `best` was developed on the validation events of these four logs and of MovieLens-100K, and
-each of its versions was run on the test events after it was chosen, on MovieLens-1M at least five of them
-(docs/experiments.md): nothing was chosen by the test events, but they have been seen. The peers have the settings of
-their libraries or papers and a few more; the tables say how many were tried, and which is judged. They have an hour of
-training on two cores for all their settings, one after the other. Some had more (eSASRec on Amazon Beauty: 83 minutes
-for three settings), and some had less, from six minutes to half an hour: that ended seven trainings, of RecBole's
-GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, of its SASRec on MovieLens-1M with the protocol
-`paper`, of its GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, of its GC-SAN's third and
-of eSASRec; the others ended before their time was over. What time ended is judged at the best of the epochs that it
-reached, and the final fit of a table with a refit has as many epochs. Everybody's settings and epochs are chosen on the
-validation events, the peers' epochs on 5,000 of the users at most; of `best`, the eleven numbers that mix its network
-with its item graph are learned from them too, also without a refit. RecTools trains with this project's faster scoring,
-padding and dropout, RecBole from 2026-11-28 on with its dropout, padding and graphs, implicit as it is
-(docs/experiments.md, Speed). Grids are small, and some of the best are at an edge of theirs. Where systems are compared
-by p, it is the users that vary: with one seed each, a small difference may be the seed's.
+How fair it is:
+
+- The preset `best` was developed on the validation events of these four logs and of MovieLens-100K. Each of its versions
+  was run on the test events after it was chosen, on MovieLens-1M at least five of them: they have been seen. But for two
+  early looks, at the first defaults and at a fixed item-kNN, nothing was chosen by them (docs/experiments.md).
+- The peers have the settings of their libraries or papers and a few more; the tables say how many were tried, and which is
+  judged. Grids are small, and some of the best are at an edge of theirs. Below each table stands which settings of a
+  network have not been tried, for some although there was time left.
+- An hour of training on two cores is for all settings of a peer, one after the other. Some had more (eSASRec on Amazon
+  Beauty: 83 minutes for three settings). Some had less, from six minutes to half an hour. That ended seven trainings:
+  RecBole's GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, its SASRec on MovieLens-1M with the protocol
+  `paper`, its GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, its GC-SAN's third and
+  eSASRec. What time ended is judged at the best of the epochs that it reached, and the final fit of a table with a refit
+  has as many epochs.
+- Patience is ten epochs without a better one for RecBole's networks and for RecTools' SASRec with a softmax over all
+  items, fifty for what RecTools trains with drawn items.
+- Settings and epochs are chosen on the validation events, for implicit and the networks of RecBole and RecTools on 5,000
+  of the users at most; where a setting was taken over from another table, it was chosen there. Of `best`, the eleven
+  numbers that mix its network with its item graph are learned from these events too, also without a refit.
+- RecTools trains with this project's faster scoring, padding and dropout, RecBole from 2026-11-28 on with its dropout,
+  padding and graphs, implicit as it is (docs/experiments.md, Speed).
+- Where systems are compared by p, it is the users that vary: with one seed each, a small difference may be the seed's.
 """
 
 

@@ -51,10 +51,11 @@ ON_MOVIELENS = (
     "RecBole's SASRec has low dropout, as its paper has for MovieLens; in its hour validation ndcg@10 was .1615 after "
     "5 epochs, .1684 after 7, .1697 after 8. GRU4Rec, with the library's defaults, was still getting better too "
     "(.1467 after 9, .1488 after 10). Caser's first two settings ended by patience (.1688 after 33 of 43 epochs, "
-    ".1616 after 22 of 32), its third had the five minutes that were left of the hour (.1565 after 6, still getting "
-    "better). RecTools' SASRec has the setting that was best on Amazon Beauty, which sees the last 50 events of a "
-    "user only. Other settings of these, but Caser's, have not been tried. eSASRec has its authors' setting; they "
-    "train it for up to 100 epochs. It ran before its step became twice as fast (docs/experiments.md, Speed)."
+    ".1616 after 22 of 32), its third had the five minutes that were left of the hour (.1565 after 6 and still getting "
+    "better; a seventh was cut short). RecTools' SASRec has the setting that was best on Amazon Beauty, which sees the "
+    "last 50 events of a user only; patience ended it after 7 minutes. eSASRec has its authors' setting; they train it "
+    "for up to 100 epochs. It ran before its step became twice as fast (docs/experiments.md, Speed). Other settings of "
+    "these, but Caser's, have not been tried."
 )
 FEW_STEPS = (
     "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
@@ -63,10 +64,12 @@ FEW_STEPS = (
 )
 ON_CDS = (
     "RecBole's SASRec has the library's defaults; its hour had 34 epochs, and it was hardly getting better any more "
-    "(validation ndcg@10 .0556 after 20, .0566 after 30); its other two settings have not been tried. So it is with "
-    "GRU4Rec, whose half hour had 21 epochs, and which was still getting better, slowly (.0338 after 13, .0369 after "
-    "20). GC-SAN, with them too, had 13 epochs in its half hour, the last cut short, and was getting better up to "
-    "there (.0360 after 9, .0422 after 11, .0433 after 12). Caser's first setting was best after 20 epochs, and "
+    "(validation ndcg@10 .0556 after 20, .0566 after 30). GRU4Rec, with the library's defaults too, had 21 epochs in its "
+    "half hour and was still getting better, slowly (.0338 after 13, .0369 after 20). GC-SAN, with them too, had 13 "
+    "epochs in its half hour, the last cut short, and was getting better up to there (.0360 after 9, .0422 after 11, "
+    ".0433 after 12). HGN, with them too, sees the last 50 events; with the last 5, as in its paper and better than 50 "
+    "on each of the other logs, it has not been tried. Nor have the other two settings of SASRec, GRU4Rec, GC-SAN and "
+    "RecBole's BPR. Caser's first setting was best after 20 epochs, and "
     "patience ended it; its second, which had what was left of half an hour, was level with it after as many (.0214 "
     "and .0213 after 11); its third has not been tried. eSASRec has its authors' setting for Amazon Beauty; it was "
     "still getting better, slowly, when its hour was over (validation ndcg@10 .028 after 20 epochs, .031 after 36, "

@@ -41,8 +41,8 @@ class System:
         return settings
 
 
-# A sample of RecTools is a user, so an epoch of latest-small is five steps, and a patience of 50 epochs ends while it
-# still ranks by popularity. There, patience counts tens of epochs.
+# A sample of RecTools is a user, so an epoch of latest-small is five steps, and patience would end a training while it
+# still ranks by popularity. There it counts tens of epochs: 250 in place of 50, 50 in place of 10.
 SHORT_EPOCHS = {"ml-latest-small": 10}
 
 
@@ -54,8 +54,8 @@ _PATIENCE = {"patience": 25, "valid_every": 2}  # 50 epochs; a validation of Mov
 # RecTools' defaults (a softmax over all items, 256 factors, 2 blocks, 4 heads, dropout .2), but with the lengths of the
 # paper, and events do not attend to padding, which else is most of the work. Then SASRec's paper (Kang and McAuley 2018): 2
 # blocks, 1 head, d = 50, binary cross-entropy with one negative, dropout .5 and length 50 on the sparse Amazon logs, .2 and
-# 200 on MovieLens. The third is the paper's network with the library's loss. Over all items it learns in few epochs: on
-# Beauty the first is best after 6.
+# 200 on MovieLens. The third is the paper's network with the library's loss. Over all items it learns in few epochs (on
+# Beauty the first is best after 6), so patience is 10 of them, as it is for RecBole's networks.
 _PATIENCE_SOFTMAX = {"patience": 5, "valid_every": 2}
 _SASREC_RECTOOLS = {"use_key_padding_mask": True} | _PATIENCE_SOFTMAX
 _SASREC = {"n_blocks": 2, "n_heads": 1, "n_factors": 50, "lr": 0.001, "batch_size": 128} | _PATIENCE
