@@ -171,6 +171,9 @@ def test_where_a_disk_is_mounted_is_refused_before_the_training(
 
 
 def test_a_place_that_the_system_refuses_is_said(tmp_path: Path) -> None:
+    for path in (tmp_path / ("m" * 245), tmp_path / "new" / ("m" * 245)):  # it may stand there, but not be replaced
+        with pytest.raises(StorageError, match="File name too long"):
+            artifact.check_destination(path)
     path = tmp_path / ("m" * 300)
     with pytest.raises(StorageError, match="File name too long"):
         artifact.check_destination(path)
@@ -407,3 +410,20 @@ def test_files_that_do_not_belong_together_are_refused_whatever_their_hashes(
     with pytest.raises(ArtifactError, match="do not belong together") as caught:
         magnn.load(model)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again(
+    recommender: magnn.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted_on(list("aabb"), list("xyyx")).save(tmp_path / "model")
+    read, times = artifact._events, []
+
+    def replaced(*given: Any) -> Any:
+        times.append(1)
+        if len(times) == 1:
+            recommender.save(tmp_path / "model")
+        return read(*given)
+
+    monkeypatch.setattr(artifact, "_events", replaced)
+    assert everything(magnn.load(tmp_path / "model")) == everything(recommender)
+    assert len(times) == 2

@@ -1,6 +1,7 @@
 """Explanations: the parts add up, the known cause carries the score, and what is asked differently is answered so."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ import magnn
 from magnn.errors import InputError, UnknownIdError
 from magnn.explain import PARTS, FromItem, Listed
 from magnn.model.addends import addends
+from magnn.model.graph_part import Mixture
 from tests.conftest import SMALL_MODEL
 from tests.worlds import SMALL, config, log_of, partner_world
 
@@ -274,6 +276,15 @@ def test_what_is_special_is_said() -> None:
     assert "&lt;script&gt;" in page
     json.dumps(shown.to_dict())
     assert set(shown.parts) == set(PARTS)
+
+
+def test_without_history_a_graph_that_helps_nobody_does_not_speak() -> None:
+    rec = magnn.fit(log_of(["xyz", "x"], "none"), config={"model": SMALL_MODEL, "graph": {"neighbours": 9}}, epochs=1)
+    assert rec.graph_part is not None
+    silent = replace(rec, graph_part=replace(rec.graph_part, mixture=Mixture.silent()))
+    found = silent.explain(1, "y", history=[])
+    assert found.score == 0
+    assert "There is no history, so nothing can speak." in found.in_words()
 
 
 @pytest.mark.parametrize(

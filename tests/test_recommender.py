@@ -189,3 +189,20 @@ def test_nobody_with_nothing_is_refused(tiny: magnn.Recommender) -> None:
 def test_loading_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model"):
         magnn.load(tmp_path / "nowhere")
+
+
+def test_one_text_is_not_several_ids(tiny: magnn.Recommender) -> None:
+    """Each of its letters would be an id."""
+    for ask in (
+        lambda: tiny.recommend(history="abc"),
+        lambda: tiny.recommend("one", without="a"),
+        lambda: tiny.recommend_many("one"),
+        lambda: tiny.explain(None, "a", history="abc"),
+    ):
+        with pytest.raises(InputError, match=r"is one text, '.*'; give a list of ids"):
+            ask()
+
+
+def test_a_long_title_is_cut_in_a_notebook() -> None:
+    long = magnn.Recommendations([magnn.Recommended("a", 1.0, "x" * 10_000)])
+    assert len(long._repr_html_()) < 1_000

@@ -131,16 +131,39 @@ def write_artifact(fitted: Fitted, path: Path) -> None:
 
 
 def read_artifact(path: Path) -> Fitted:
-    """Read it back, the same to the bit.
+    """Read it back, the same to the bit; begun again where another model takes its place meanwhile.
 
     Raises:
         ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
     """
-    _verify(path)
+    while True:
+        manifest = _manifest(path)
+        try:
+            found = _read(path, manifest)
+        except ArtifactError:
+            if _is_still(path, manifest):
+                raise
+        else:
+            if _is_still(path, manifest):
+                return found
+
+
+def _is_still(path: Path, manifest: Any) -> bool:
+    """Whether the model is the one that was there before: not replaced by another while it was read."""
+    try:
+        return bool(_read_manifest(path) == manifest)
+    except (OSError, ValueError):
+        return False
+
+
+def _read(path: Path, manifest: Any) -> Fitted:
+    """Check the files by the manifest, then read them."""
+    _verify(path, manifest)
     try:
         about = json.loads((path / "fit.json").read_text(encoding="utf-8"))
         settings = Settings.model_validate(about["settings"])
-        split = Split(_events(path, about), about["protocol"], _table(path / "events.parquet")["part"].to_numpy())
+        table = _table(path / "events.parquet")
+        split = Split(_events(path, table, about), about["protocol"], table["part"].to_numpy())
         model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
         model.load_state_dict(load_file(path / "model.safetensors"))
         graph = None
@@ -229,8 +252,7 @@ def _graph(tensors: dict[str, Tensor], recent: int, n_items: int) -> GraphPart:
     return GraphPart((counts[0], counts[1]), tensors["log_counts"].numpy(), recent, mixture.requires_grad_(False))
 
 
-def _events(path: Path, about: dict[str, Any]) -> Interactions:
-    events = _table(path / "events.parquet")
+def _events(path: Path, events: pl.DataFrame, about: dict[str, Any]) -> Interactions:
     users, items = _table(path / "users.parquet"), _table(path / "items.parquet")
     user, item = events["user"].to_numpy(), events["item"].to_numpy()
     if (
@@ -257,7 +279,8 @@ def _table(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
-def _verify(path: Path) -> None:
+def _manifest(path: Path) -> Any:
+    """Of a model that this version reads; with hashes."""
     try:
         found = path.exists()
     except OSError as error:  # no right to look, or a name too long
@@ -271,9 +294,12 @@ def _verify(path: Path) -> None:
     if not isinstance(written, int) or written != FORMAT_VERSION:
         remedy = "fit it again" if isinstance(written, int) and written < FORMAT_VERSION else "upgrade magnn"
         raise ArtifactError(f"{path} has format version {written}; this magnn reads {FORMAT_VERSION}: {remedy}")
-    hashes = manifest.get("sha256")
-    if not isinstance(hashes, dict):
+    if not isinstance(manifest.get("sha256"), dict):
         raise ArtifactError(f"{path}: {MANIFEST} names no hashes; fetch the model again or fit it again")
+    return manifest
+
+
+def _verify(path: Path, manifest: Any) -> None:
     for name in FILES:
         try:
             actual = file_sha256(path / name)
@@ -281,7 +307,7 @@ def _verify(path: Path) -> None:
             raise ArtifactError(
                 f"{path}: {name} is missing or unreadable; fetch the model again or fit it again"
             ) from error
-        if actual != hashes.get(name):
+        if actual != manifest["sha256"].get(name):
             raise ArtifactError(
                 f"{path}: {name} was changed or cut short since it was saved; fetch or fit the model again"
             )

@@ -200,7 +200,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         rows = [
-            (PARTS[part], source or "", f"{value:.{self.decimals}f}", f"{self.share(value):.0%}")
+            (PARTS[part], short_name(source or ""), f"{value:.{self.decimals}f}", f"{self.share(value):.0%}")
             for part, source, value in self._addends()
         ]
         return f"<p>{html.escape(self.in_words())}</p>{html_table(('part', 'from', 'score', 'share'), rows)}"
@@ -269,7 +269,8 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     if not trained_on[events.histories.items == item].any():
         notes.append("It was in no training event, so its score means next to nothing.")
     if len(known.items) == 0:
-        speaks = " and ".join(["general taste"] * config.taste + ["popularity"] * (fitted.graph_part is not None))
+        popular = fitted.graph_part is not None and bool(fitted.graph_part.popularity.any())
+        speaks = " and ".join(["general taste"] * config.taste + ["popularity"] * popular)
         notes.append(f"There is no history, so {'only ' + speaks if speaks else 'nothing'} can speak.")
     vector = items_ND[item].double()
 

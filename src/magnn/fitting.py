@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +24,7 @@ from magnn.ranking.queries import GraphScorer, encode, user_scorer
 from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Config, Settings, make_settings
-from magnn.storage import explained
+from magnn.storage import alone, explained
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
 from magnn.training.trainer import EpochLog, Progress, Saver, TrainingState, make_optimizer, train
@@ -62,8 +63,8 @@ def fit(
         The recommender. After Ctrl-C, the best one so far, with `completed` False.
 
     Raises:
-        InputError: unusable settings, no such device, a seed out of range, checkpoints of another run, or a training that
-            diverges.
+        InputError: unusable settings, no such device, a seed out of range, no training event, checkpoints of another run or
+            in use by one, or a training that diverges.
         StorageError: the checkpoints cannot be written.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
@@ -76,20 +77,27 @@ def fit(
     if refitted:  # nobody to choose by, so nothing is kept from training
         history, held_out = split.train_and_valid, held_out.where(np.zeros(len(held_out.items), bool))
     settings = settings.for_log(len(history.items), history.n_items)
+    if len(history.items) == 0:
+        raise InputError("the split has no training event; split the log in another way")
     if checkpoints is not None:
         checkpoints = Path(checkpoints)
-        if not resume:
+        with explained(checkpoints):
+            checkpoints.parent.mkdir(parents=True, exist_ok=True)
+    others = "another fit keeps its checkpoints there; wait for its end, or choose another place"
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    # The seed of a fit becomes that of every device: the caller's random numbers go on afterwards as if nothing had been.
+    with nullcontext() if checkpoints is None else alone(checkpoints, others), torch.random.fork_rng(list(gpus)):
+        if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
-    run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
-    with torch.random.fork_rng(devices=[]):
+        run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
         try:
             model, state, completed = run.phase(
                 "select" if selecting else "train", history, held_out if selecting else None
             )
         except KeyboardInterrupt:  # outside the epochs, which answer it themselves
-            if checkpoints is not None and checkpoints.exists():
-                raise
-            raise Interrupted("stopped before the training began; nothing to save") from None
+            kept = resume and checkpoints is not None and checkpoints.exists()
+            what = "the same with --resume goes on from the checkpoints" if kept else "nothing to save"
+            raise Interrupted(f"stopped before the training began; {what}") from None
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs
@@ -194,7 +202,8 @@ class _Run:
             progress=self.progress,
             on_epoch=on_epoch,
         )
-        return model.freeze().to("cpu"), state, completed
+        model.freeze().to("cpu").graph = None  # it may be as large as the tables
+        return model, state, completed
 
     def graph(
         self, model: MAGNN, history: Histories, held_out: Histories, epoch: int

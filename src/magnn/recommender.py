@@ -13,7 +13,7 @@ from magnn.artifact import Fitted, read_artifact, write_artifact
 from magnn.batch import BatchProgress, write_lists
 from magnn.data.interactions import Histories, Id
 from magnn.errors import InputError
-from magnn.explain import Explanation, explain, html_table
+from magnn.explain import Explanation, explain, html_table, short_name
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import Scorer, rank
@@ -47,7 +47,10 @@ class Recommendations(list[Recommended]):
         return pl.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        rows = [(str(rank), str(r.item), r.title or "", f"{r.score:.3f}") for rank, r in enumerate(self, start=1)]
+        rows = [
+            (str(rank), str(found.item), short_name(found.title or ""), f"{found.score:.3f}")
+            for rank, found in enumerate(self, start=1)
+        ]
         return html_table(("rank", "item", "title", "score"), rows)
 
 
@@ -76,8 +79,9 @@ class Recommender(Fitted):
 
         Raises:
             UnknownIdError: the user or an item is not in the log.
-            InputError: neither user nor history, no `user` and nothing in the history, k outside [1, n_items], focus
-                outside [-1, 1] or without a gate, or `without` an item that is not in the history.
+            InputError: neither user nor history, one text in place of several ids, no `user` and nothing in the history, k
+                outside [1, n_items], focus outside [-1, 1] or without a gate, or `without` an item that is not in the
+                history.
 
         Example (after `rec = magnn.fit(split)`):
             rec.recommend("alice", k=3); rec.recommend(history=["alien", "heat"]); rec.recommend("alice", focus=1)
@@ -114,12 +118,12 @@ class Recommender(Fitted):
         events = self.split.events
         number = self.model.n_users if user is None else events.user_number(user)
         if history is not None:
-            items = np.array([events.item_number(item) for item in history], np.int32)
+            items = np.array([events.item_number(item) for item in _several(history, "history")], np.int32)
         elif user is not None:
             items = events.histories.of(number)
         else:
             raise InputError("give a user, or a history of items")
-        left_out = {events.item_number(item): item for item in without}
+        left_out = {events.item_number(item): item for item in _several(without, "without")}
         for gone, item in left_out.items():
             if gone not in items:
                 raise InputError(f"item {item!r} is not in the history, so it cannot be left out of it")
@@ -137,9 +141,13 @@ class Recommender(Fitted):
         return focus
 
     def recommend_many(self, users: Iterable[Id], k: int = 10) -> list[Recommendations]:
-        """`recommend` for many users of the log, in the order given."""
+        """`recommend` for many users of the log, in the order given.
+
+        Raises:
+            UnknownIdError, InputError: as `recommend`.
+        """
         events = self.split.events
-        numbers = np.array([events.user_number(user) for user in users], np.int64)
+        numbers = np.array([events.user_number(user) for user in _several(users, "users")], np.int64)
         return self._top(numbers, events.histories.take(numbers), k)
 
     def recommend_all(
@@ -211,6 +219,13 @@ class Recommender(Fitted):
     def _recommended(self, item: int, score: float) -> Recommended:
         events = self.split.events
         return Recommended(events.item_ids[item], score, events.title(item))
+
+
+def _several(ids: Iterable[Id], what: str) -> Iterable[Id]:
+    """Not one id, whose letters would be taken for ids."""
+    if isinstance(ids, str):
+        raise InputError(f"{what} is one text, {ids!r}; give a list of ids: [{ids!r}]")
+    return ids
 
 
 def load(path: Path | str) -> Recommender:

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from polars.exceptions import PolarsError
@@ -36,10 +36,13 @@ def check_place(path: Path) -> None:
         StorageError: it cannot.
     """
     with explained(path):
-        place = _followed(path).parent
+        target = _followed(path)
+        place = target.parent
         while not place.exists() and place != place.parent:
             place = place.parent
         tempfile.TemporaryFile(dir=place).close()
+        with suppress(FileNotFoundError):  # the longest name on the way to it, see `atomic_directory`
+            (place / f".{target.name}.xxxxxxxx.old").lstat()
 
 
 @contextmanager
@@ -100,10 +103,11 @@ def alone(path: Path, said: str) -> Iterator[None]:
     """Keeps a second process away from `path`, by a lock of SQLite's beside it, which falls with the process on any system.
 
     Raises:
-        InputError: another process has it; the message is `said`.
+        InputError: another process, or another thread, has it; the message is `said`.
         StorageError: the place cannot be written.
     """
-    lock = path.with_name(path.name + ".lock")
+    place = _followed(path)
+    lock = place.with_name(place.name + ".lock")
     connection = None
     try:
         connection = sqlite3.connect(lock, timeout=0, isolation_level=None)

@@ -25,13 +25,14 @@ from tests.conftest import SMALL_MODEL
 
 PYTHON = [sys.executable, "-c", "from magnn.cli import main; main()"]
 SCRIPT = [str(Path(sys.executable).with_name("magnn"))]
+TINY = "[model]\n" + "".join(f"{name} = {value}\n" for name, value in SMALL_MODEL.items())
 
 
 @pytest.fixture
 def logged(shell: Shell, small_log: tuple[pl.DataFrame, pl.DataFrame]) -> Shell:
     """A shell with events.csv and tiny.toml."""
     small_log[0].write_csv(shell.folder / "events.csv")
-    shell.write("tiny.toml", "[model]\n" + "".join(f"{name} = {value}\n" for name, value in SMALL_MODEL.items()))
+    shell.write("tiny.toml", TINY)
     return shell
 
 
@@ -62,7 +63,18 @@ def test_no_command_shows_help(shell: Shell, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fit"], ["tune"], ["evaluate"], ["recommend"], ["similar"], ["explain"], ["demo"], ["data", "get"]],
+    [
+        [],
+        ["fit"],
+        ["tune"],
+        ["evaluate"],
+        ["recommend"],
+        ["similar"],
+        ["explain"],
+        ["report"],
+        ["demo"],
+        ["data", "get"],
+    ],
 )
 def test_help_is_complete_in_80_columns(shell: Shell, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -341,3 +353,54 @@ def test_what_a_log_holds_does_not_control_the_terminal() -> None:
     shown = rendered(console.items_table("for user \x1b[31m[/]", items), 80)
     assert not set(shown) & {"\x1b", "\x07", "\r", "\x9b"}
     assert "[red]a[/red] :heart: \U0001f468\u200d\U0001f469" in shown and "[/]" in shown
+
+
+def test_ids_in_an_error_and_columns_in_a_note_do_not_control_the_terminal(shell: Shell) -> None:
+    columns = {"user": ["\x1b[2J", "\x1b]0;t\x07", *"ab"] * 5, "item": [*"vwxyz"] * 4, "\x1b[31mname": ["n"] * 20}
+    pl.DataFrame(columns).write_parquet("e.parquet")
+    pl.DataFrame({"item": [*"vwxyz"], "\x1b[31mtitle": ["t"] * 5}).write_parquet("i.parquet")
+    shell.write("tiny.toml", TINY)
+    fitted = shell("fit", "e.parquet", "--items", "i.parquet", "-o", "model", "--config", "tiny.toml", "--epochs", "1")
+    assert fitted.code == 0
+    refused = shell("recommend", "model", "nobody")
+    assert "known ones are for example \N{REPLACEMENT CHARACTER}[2J" in refused.error
+    wrong = shell("fit", "e.parquet", "-o", "other", "--user-col", "x")
+    assert "has no column 'x'" in wrong.error and "\N{REPLACEMENT CHARACTER}[31mname" in wrong.error
+    assert not {"\x1b", "\x07"} & set(fitted.err + refused.err + wrong.err)
+
+
+def test_ids_are_whole_in_an_explanation(
+    recommender: magnn.Recommender, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a terminal, where a table is no wider than it."""
+    found = recommender.explain(recommender.split.events.user_ids[3], recommender.split.events.item_ids[0])
+    named = replace(found, by_item=[replace(item, item="X" * 36, title=None) for item in found.by_item])
+    monkeypatch.setattr(console, "console_of", lambda stderr: Console(file=sys.stdout, width=80, soft_wrap=True))
+    console.explanation(named)
+    table = capsys.readouterr().out.partition("latest first")[2].partition("memory")[0]
+    assert "…" not in table and table.count("X") >= 36 and table.count("X") % 36 == 0
+
+
+def test_no_bar_moves_in_a_file_whatever_is_forced(logged: Shell) -> None:
+    with (logged.folder / "log.txt").open("w") as log:
+        forced = {**os.environ, "FORCE_COLOR": "1"}
+        subprocess.run([*SCRIPT, *FIT], stderr=log, stdout=subprocess.DEVNULL, env=forced, check=True)
+    text = (logged.folder / "log.txt").read_text()
+    assert "saved model" in text and "epoch 1/" not in text and "\x1b[?25l" not in text
+
+
+def test_a_seed_out_of_range_is_told_before_the_log_is_read(shell: Shell) -> None:
+    assert "seed must be from 0" in shell("fit", "nowhere.csv", "-o", "m", "--seed", "-1").error
+
+
+def test_ctrl_c_where_nobody_validates_does_not_say_that_the_graph_is_silent(
+    logged: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged.write("graph.toml", TINY + "[graph]\nneighbours = 5\n")
+    monkeypatch.setattr(bars, "training_bar", pressing(lambda p: p.log is not None and p.epoch == 1))
+    command = [argument.replace("tiny", "graph") for argument in FIT]
+    result = logged(*command, "--split", "none")
+    assert result.code == 130 and "saved the best so far" in result.error
+    part = magnn.load("model").graph_part
+    assert part is not None and not part.mixture.is_silent
+    assert "its part of every score is 0" not in result.err

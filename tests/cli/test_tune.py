@@ -1,6 +1,7 @@
 """magnn tune, driven as a person would."""
 
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from rich.console import Console
 
 import magnn
 from magnn.cli import bars
-from magnn.cli.log_options import LogOptions
+from magnn.cli.log_options import LogOptions, SplitName
 from magnn.cli.tune import _command_line, trials_table, verdict
 from magnn.settings import make_settings
 from magnn.tuning.plot import plot_search
@@ -106,6 +107,7 @@ def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
     running.kill()
     running.wait()
     before = states()  # not earlier: a process that only stands still may hold SQLite's lock, and nothing could be read
+    assert "RUNNING" in before, "it was to be killed in a trial"
     result = logged(*TUNE, "--trials", "1")
     assert result.code == 0, result.err
     ended = ["COMPLETE" if state == "COMPLETE" else "FAIL" if state == "RUNNING" else state for state in before]
@@ -127,8 +129,13 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
         ["from 0 to 18,446,744,073,709,551,615, not"],
     ),
     "the log as output": (["-o", "events.csv"], ["events.csv", ".toml"]),
-    "the configuration as output": (["-o", "tiny.toml"], ["tiny.toml", "another file"]),
+    "the configuration as output": (
+        ["-o", "tiny.toml"],
+        ["tiny.toml", "what the search starts from", "name of its own"],
+    ),
     "the output as study": (["--study", "s.toml"], ["s.toml", "name of its own"]),
+    "the output as study, by another way": (["--study", "./folder.toml/../s.toml"], ["name of its own"]),
+    "the study as picture": (["--study", "s.svg", "--plot", "s.svg"], ["s.svg", "the study already"]),
     "no picture": (["--plot", "s.xlsx"], ["s.xlsx", ".png"]),
     "a study that is text": (["--study", "events.csv"], ["events.csv", "not an SQLite file", "--study"]),
     "a study that is a shop": (["--study", "shop.db"], ["shop.db", "no study of magnn", "--study"]),
@@ -232,3 +239,26 @@ def test_the_bar_shows_trial_epoch_and_best(
     shown = capsys.readouterr().err
     assert all(words in shown for words in ("going on from 6 trials, best 0.1234", "trial 7", "1.5/10 min"))
     assert "defaults 0.1111" in shown
+
+
+@pytest.mark.parametrize("others", [(), (Trial(1, "stopped", BEST.params, ended=60.0),)], ids=["none", "cut-short"])
+def test_a_search_that_had_no_time_does_not_say_that_nothing_is_better(others: tuple[Trial, ...]) -> None:
+    said = verdict(replace(TUNED, best=DEFAULT, trials=(DEFAULT, *others)))
+    assert "no other trial came to its end; the defaults took 0.3 minutes" in said
+    assert "nothing better" in verdict(replace(TUNED, best=DEFAULT, trials=(DEFAULT, TRIALS[1], *others)))
+
+
+def test_what_comes_next_is_of_the_same_log() -> None:
+    log = LogOptions("my logs/*.csv", user_col="who", min_rating=3.5, k_core=True, split=SplitName.time)
+    words = "'my logs/*.csv' --user-col who --min-rating 3.5 --k-core --split time"
+    assert shlex.join(log.arguments) == words
+    assert LogOptions("sqlite:///secret.db", query="SELECT 1").arguments == ["sqlite://...", "--query", "SELECT 1"]
+
+
+def test_the_next_command_can_be_typed(logged: Shell) -> None:
+    logged.write("my log.csv", Path("events.csv").read_text().replace("user_id", "who", 1))
+    command = ["my log.csv" if word == "events.csv" else word for word in TUNE]
+    result = logged(*command, "--user-col", "who", "--trials", "1")
+    assert result.code == 0, result.err
+    words = shlex.split(result.err.rstrip().rpartition("next: ")[2])
+    assert words[0] == "magnn" and logged(*words[1:], "--epochs", "1").code == 0

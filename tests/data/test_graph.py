@@ -1,12 +1,10 @@
-"""The item graph against two nested loops, and the histories it is counted in."""
+"""The item graph against two nested loops."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnn.data.graph import item_graph
-from magnn.data.interactions import Histories
 from tests.worlds import histories_of
 
 N = 6
@@ -73,34 +71,3 @@ def test_the_last_event_of_a_user_is_not_followed_by_the_first_of_the_next() -> 
 
 def test_no_events_no_edges() -> None:
     assert item_graph(histories_of([[], []], N)).nnz == 0
-
-
-# Histories ------------------------------------------------------------------------------------------------------------
-
-
-@settings(deadline=None)
-@given(worlds, st.data())
-def test_histories_are_lists_in_one_array(world: list[list[int]], data: st.DataObject) -> None:
-    histories = histories_of(world, N)
-    assert histories.n_users == len(world)
-    assert histories.lengths.tolist() == [len(sequence) for sequence in world]
-    assert [histories.of(user).tolist() for user in range(len(world))] == world
-    assert histories.users.tolist() == [user for user, sequence in enumerate(world) for _ in sequence]
-
-    chosen = data.draw(st.lists(st.integers(0, len(world) - 1), max_size=6))
-    taken = histories.take(np.array(chosen, np.int64))
-    assert [taken.of(nth).tolist() for nth in range(taken.n_users)] == [world[user] for user in chosen]
-    assert taken.items.dtype == np.int32 and taken.n_items == N
-
-    keep = data.draw(st.lists(st.booleans(), min_size=len(histories.items), max_size=len(histories.items)))
-    kept = histories.where(np.array(keep, bool))
-    mark = iter(keep)
-    assert [kept.of(user).tolist() for user in range(len(world))] == [[i for i in seq if next(mark)] for seq in world]
-
-
-def test_a_selection_is_a_copy() -> None:
-    histories = histories_of([[1, 2], [3]], N)
-    everything: Histories = histories.where(np.array([True, True, True]))
-    assert not np.shares_memory(everything.items, histories.items)
-    with pytest.raises(AttributeError):
-        histories.n_items = 9  # type: ignore[misc]

@@ -183,7 +183,8 @@ LOGS: dict[str, Callable[[], magnn.Split]] = {
 def test_of_the_smallest_logs_without_titles(tmp_path: Path, name: str, preset: str) -> None:
     rec = magnn.fit(LOGS[name](), preset=preset, config={"model": SMALL_MODEL}, epochs=1)
     page = page_of(rec, tmp_path, k=2, plots=tmp_path / "plots")
-    assert ("There are no test events" in page.text) == (name != "two users")
+    assert ("nothing can be said about how good it is" in page.text) == (name != "two users")
+    assert ("fit it with --split paper" in page.text) == (LOGS[name]().protocol == "none")
     assert "Nothing is known of the items but their ids" in page.text
     assert "no column of categories" in page.text
 

@@ -270,3 +270,13 @@ def test_a_gpu_trains_the_same_model(settings: dict[str, Any]) -> None:
     assert {value.device.type for value in on_gpu.model.state_dict().values()} == {"cpu"}
     for here, there in zip(on_cpu.logs, on_gpu.logs, strict=True):
         assert here.loss == pytest.approx(there.loss, rel=1e-3)
+
+
+def test_a_split_without_a_training_event_is_refused() -> None:
+    events = small_world().events
+    with pytest.raises(InputError, match="no training event"):
+        magnn.fit(magnn.Split(events, "none", np.full(events.n_events, 2, np.uint8)))
+
+
+def test_a_fitted_model_does_not_keep_the_graph_that_it_was_trained_with() -> None:
+    assert magnn.fit(small_world(), config=config(epochs=1)).model.graph is None

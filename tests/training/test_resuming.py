@@ -171,3 +171,24 @@ def test_ctrl_c_before_anything_is_there() -> None:
 
     with pytest.raises(Interrupted, match="nothing to save"):
         magnn.fit(small_world(), config=config(epochs=2), progress=stop)
+
+
+def test_two_fits_do_not_share_their_checkpoints(tmp_path: Path) -> None:
+    split = small_world()
+
+    def second(_: Progress) -> None:
+        with pytest.raises(InputError, match="another fit keeps its checkpoints there"):
+            magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path / "c")
+
+    magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path / "c", progress=second)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"], "the lock goes with the fit"
+
+
+def test_ctrl_c_before_a_resumed_fit_goes_on_keeps_its_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path)
+    monkeypatch.setattr("magnn.fitting.training_windows", interrupted)
+    with pytest.raises(Interrupted, match="--resume goes on from the checkpoints"):
+        magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path, resume=True)
+    assert (tmp_path / "select.safetensors").exists()

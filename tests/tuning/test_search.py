@@ -1,6 +1,8 @@
 """The search in small worlds: what it may see, where it begins, what it keeps, how it goes on and ends."""
 
+import math
 import signal
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.exceptions import StorageInternalError
 
 import magnn
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
-from magnn.errors import InputError, Interrupted, MagnnError
+from magnn.errors import InputError, Interrupted, MagnnError, StorageError
 from magnn.settings import make_settings
 from magnn.tuning import search
 from magnn.tuning.result import Tuned
@@ -301,6 +304,7 @@ def test_ctrl_c_while_a_trial_is_written_down(split: Split, tmp_path: Path, monk
     [
         ({"minutes": 0}, "minutes must be more than 0, not 0"),
         ({"minutes": float("nan")}, "minutes must be more than 0, not nan"),
+        ({"minutes": math.inf, "trials": None}, "a search needs an end"),
         ({"trials": 0}, "trials must be 1 or more, not 0"),
         ({"device": "tpu"}, "cannot train on 'tpu'"),
         ({"study": Path("nowhere") / "s.db"}, r"nowhere/s\.db: cannot be written"),
@@ -320,3 +324,20 @@ def test_where_everything_is_given_there_is_nothing_to_search(split: Split) -> N
     training = {"l2": 1, "learning_rate": 0.1, "weight_rate": 0.1, "negatives": 1}
     with pytest.raises(InputError, match="sets everything"):
         tune(split, 1, config={**SMALL, "model": {"dim": 3, "dropout": 0.1}, "training": training})
+
+
+def test_without_an_end_in_time_the_trials_are_one(split: Split) -> None:
+    assert len(tune(split, 1, minutes=math.inf).trials) == 1
+
+
+def test_a_study_whose_trials_cannot_be_read_is_one_line(
+    split: Split, one_trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damaged behind the pages that say it is a study."""
+
+    def damaged(*_: Any, **__: Any) -> None:
+        raise StorageInternalError from sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr("optuna.study.Study.get_trials", damaged)
+    with pytest.raises(StorageError, match=r"s\.db"):
+        tune(split, 1, study=one_trial)

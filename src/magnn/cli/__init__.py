@@ -75,5 +75,8 @@ def _discard_stdout() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print("error: " + " ".join(line.strip() for line in message.splitlines()), file=sys.stderr)
+    from magnn.cli.options import printable
+
+    line = " ".join(line.strip() for line in message.splitlines())
+    print(f"error: {printable(line)}", file=sys.stderr)
     return code

@@ -1,5 +1,6 @@
 """The commands. Each imports what it needs when it runs, so that --help does not wait for torch."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -64,24 +65,20 @@ def fit(
     """
     from magnn.artifact import check_destination
     from magnn.cli import bars, console
+    from magnn.cli.memory import keep_freed_memory
+    from magnn.fitting import check_device, check_seed, discard_checkpoints
+    from magnn.fitting import fit as fit_model
     from magnn.settings import make_settings
     from magnn.storage import explained
 
     make_settings(preset, config, epochs)  # a typo is told before a long read
+    check_device(device.value)
+    check_seed(seed)
     check_destination(output)
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
     with explained(checkpoints):
         kept = checkpoints.exists()
-    if device != DeviceName.cpu:
-        from magnn.fitting import check_device
-
-        check_device(device.value)
     parts = log.read()
-
-    from magnn.cli.memory import keep_freed_memory
-    from magnn.fitting import discard_checkpoints
-    from magnn.fitting import fit as fit_model
-
     if resume and not kept:
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
     keep_freed_memory()
@@ -110,9 +107,8 @@ def fit(
     console.describe_fit(recommender)
     if recommender.completed:
         discard_checkpoints(checkpoints)
-        console.note(
-            f"saved {output}; next: magnn evaluate {output}" if log.split != SplitName.none else f"saved {output}"
-        )
+        then = f"; next: {shlex.join(['magnn', 'evaluate', str(output)])}" if log.split != SplitName.none else ""
+        console.note(f"saved {output}{then}")
     else:
         raise Interrupted(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
 
@@ -216,9 +212,9 @@ def data_get(
             console.note(f"different from what was published: {', '.join(different)}")
         else:
             console.note("all counts are as published")
-    written = f"{fetched.events}" if fetched.items is None else f"{fetched.events} and {fetched.items}"
-    items = "" if fetched.items is None else f" --items {fetched.items}"
-    console.note(f"wrote {written}; next: magnn fit {fetched.events}{items} -o model")
+    items = [] if fetched.items is None else [str(fetched.items)]
+    fit_it = shlex.join(["magnn", "fit", str(fetched.events), *(["--items", *items] if items else []), "-o", "model"])
+    console.note(f"wrote {' and '.join([str(fetched.events), *items])}; next: {fit_it}")
 
 
 @app.callback()

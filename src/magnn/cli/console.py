@@ -1,13 +1,14 @@
 """What a person reads: notes on standard error, tables on standard output."""
 
-import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from magnn.cli.options import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,13 +26,21 @@ LEAST_SHARE = 0.02  # of the score, for an item to have a line of its own in an 
 def console_of(stderr: bool) -> Console:
     """Of standard error, or of standard output."""
     stream = sys.stderr if stderr else sys.stdout
-    # Where nobody looks, width is no limit: a table in a file is not cut.
-    return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=True)
+    watched = stream.isatty()
+    # Where nobody looks, width is no limit: a table in a file is not cut. Nor does a bar move there, with FORCE_COLOR too.
+    return Console(
+        file=stream,
+        width=None if watched else 200,
+        highlight=False,
+        soft_wrap=True,
+        force_terminal=None if watched else False,
+    )
 
 
 def note(message: str) -> None:
-    """One line of information on standard error. `message` is shown as it is: no markup."""
-    console_of(stderr=True).print(Text(message))
+    """Information on standard error, a line or several. `message` is shown as it is: no markup."""
+    for line in message.splitlines():
+        console_of(stderr=True).print(_as_it_is(line))
 
 
 def show(table: Table) -> None:
@@ -65,7 +74,7 @@ def describe_fit(recommender: "Recommender") -> None:
     value = f"; best epoch {best.epoch} with validation {chosen} {best.metrics[chosen]:.4f}" if best else ""
     value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""
     part = recommender.graph_part
-    if part is not None and not recommender.completed and not whole:
+    if part is not None and not recommender.completed and not whole and part.mixture.is_silent:
         note("interrupted before the graph was weighed: its part of every score is 0")
     elif part is not None and not any(graph.nnz for graph in part.graphs):
         note("no two items share a user: the graph part of every score is 0")
@@ -152,7 +161,9 @@ def explanation(found: "Explanation") -> None:
     parts.add_row("score", f"{found.score:.{digits}f}", "")
     out.print(parts)
     if found.by_item:
-        recent = Table("the last items, latest first")
+        recent = Table(
+            Column("the last items, latest first", overflow="fold")
+        )  # an id that ends in dots cannot be copied
         for name in (PARTS["short_term"], PARTS["co_occurrence"], "graphs", "share"):
             recent.add_column(name, justify="right")
         shown = [item for item in found.by_item if abs(found.share(item.total)) >= LEAST_SHARE]
@@ -177,5 +188,5 @@ def explanation(found: "Explanation") -> None:
 
 
 def _as_it_is(text: str, style: str = "") -> Text:
-    """Titles and ids come from a log: "[bold]" in one is shown and not obeyed, nor is what would control the terminal."""
-    return Text(re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text), style)
+    """Titles and ids come from a log: "[bold]" in one is shown and not obeyed."""
+    return Text(printable(text), style)

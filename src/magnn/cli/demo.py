@@ -1,5 +1,6 @@
 """`magnn demo`: the whole path on real data, in front of one's eyes."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 import magnn
 from magnn.artifact import check_destination
 from magnn.cli import bars, console
+from magnn.cli.memory import keep_freed_memory
 from magnn.data.datasets import get_dataset, movielens_100k_from_wheel, write_tables
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError, Interrupted
@@ -31,6 +33,7 @@ def run(directory: Path, *, offline: bool = False) -> None:
     console.describe_log(events)
     split = magnn.split(events, "paper")
     console.describe_split(split)
+    keep_freed_memory()
     with bars.training_bar() as progress:
         recommender = magnn.fit(split, progress=progress)
     console.describe_fit(recommender)
@@ -44,13 +47,13 @@ def run(directory: Path, *, offline: bool = False) -> None:
     shown = np.linspace(0, events.n_users - 1, SHOWN_USERS, dtype=int).tolist()
     lists = [_show_user(recommender, user) for user in shown]
     console.explanation(recommender.explain(events.user_ids[shown[-1]], lists[-1][0].item))
-    example_user, example_item = events.user_ids[0], events.item_ids[0]
+    example_user, example_item, place = events.user_ids[0], events.item_ids[0], shlex.quote(str(model))
     console.note(
         "next:\n"
-        f"  magnn recommend {model} {example_user}\n"
-        f"  magnn explain {model} {example_user} {example_item}\n"
-        f"  magnn similar {model} {example_item}\n"
-        f"  magnn evaluate {model} --json\n"
+        f"  magnn recommend {place} {example_user}\n"
+        f"  magnn explain {place} {example_user} {example_item}\n"
+        f"  magnn similar {place} {example_item}\n"
+        f"  magnn evaluate {place} --json\n"
         f"  magnn fit YOUR-EVENTS.csv -o my-model"
     )
 

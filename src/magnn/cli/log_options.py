@@ -72,6 +72,18 @@ class LogOptions:
         kind, is_url, _ = self.events.partition("://")
         return f"{kind}://..." if is_url else self.events
 
+    @property
+    def arguments(self) -> list[str]:
+        """To be typed in a command: its name, and the options that are not as they are by default."""
+        shown = [self.name]
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "events" or value == field.default:
+                continue
+            option = f"--{field.name.replace('_', '-')}"
+            shown += [option] if value is True else [option, str(value)]
+        return shown
+
     def read(self) -> "Split":
         """Read, filter and split it, and say what came of it."""
         from magnn.cli import bars, console

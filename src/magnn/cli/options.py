@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,11 @@ Device = Annotated[DeviceName, typer.Option(help="Where to train; cuda needs a C
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory written by magnn fit.")]
 K = Annotated[int, typer.Option("-k", help="Length of the list.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def printable(text: str) -> str:
+    """Without what would control the terminal: ids, titles and names of columns come from a log."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def print_json(value: Any) -> None:

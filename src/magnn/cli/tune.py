@@ -1,5 +1,6 @@
 """`magnn tune`: the command, and what it says of its result."""
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -92,7 +93,8 @@ def tune(
     console.note(verdict(tuned))
     if not tuned.completed:
         raise Interrupted(f"interrupted: saved the best so far as {output}; the same command goes on from {study}")
-    console.note(f"saved {output}; next: magnn fit {log.name} --config {output} -o model")
+    with_it = shlex.join(["magnn", "fit", *log.arguments, "--config", str(output), "-o", "model"])
+    console.note(f"saved {output}; next: {with_it}")
 
 
 def _command_line(log: LogOptions) -> str:
@@ -117,16 +119,22 @@ def _check_files(output: Path, study: Path, plot: Path | None, config: Path | No
             import matplotlib  # noqa: F401
         except ImportError as error:
             raise InputError("plotting needs Matplotlib: pip install 'magnn[plots]'") from error
-    for path, example in ((output, "tuned.toml"), (study, "tuned.study.db"), (plot, "tuned.png")):
+    taken = {} if config is None else {os.path.realpath(config): "what the search starts from"}
+    written = (
+        (output, "tuned.toml", "the output"),
+        (study, "tuned.study.db", "the study"),
+        (plot, "tuned.png", "the plot"),
+    )
+    for path, example, what in written:
         if path is None:
             continue
         check_file(path, example)
         if not path.absolute().parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}; create it, or choose another place")
-        if path is not output and path.absolute() == output.absolute():
-            raise InputError(f"{path}: this is the output already; give each file a name of its own")
-    if config is not None and config.absolute() == output.absolute():
-        raise InputError(f"{output}: the search starts from these settings; write what it finds to another file")
+        place = os.path.realpath(path)
+        if place in taken:
+            raise InputError(f"{path}: this is {taken[place]} already; give each file a name of its own")
+        taken[place] = what
 
 
 def trials_table(tuned: "Tuned") -> "Table":
@@ -161,6 +169,11 @@ def verdict(tuned: "Tuned") -> str:
         said += f"\ntrial {errors[0].number} failed with {errors[0].error}"
     if tuned.gain is None:
         return f"{said}\nthe defaults failed, so there is nothing to compare with"
+    if tuned.best == tuned.default and set(states) <= {"complete", "stopped"} and states["complete"] == 1:
+        minutes = (tuned.default.ended or 0) / 60
+        return (
+            f"{said}\nno other trial came to its end; the defaults took {minutes:.1f} minutes: give more time or trials"
+        )
     if tuned.best == tuned.default:
         return f"{said}\nnothing better than the defaults was found"
     found = f"trial {tuned.best.number} is {tuned.gain:.4f} above the defaults"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 WIDER = 4  # the hidden layer, in D, as in "Attention is all you need"
-STD = 0.02  # of a weight at the start: with 128 numbers what is added is then a thirteenth of the sum in length
+STD = 0.02  # of a weight at the start, times sqrt(F): with 128 numbers f is then a thirteenth of v in length
 
 
 class FeedForward(nn.Module):

@@ -27,7 +27,10 @@ FUSIONS = {"gate": GateFusion, "concat": ConcatFusion, "gru": GruFusion}
 
 
 class QueryParts(NamedTuple):
-    """Addends of the query vector, each (B, D), zero where a part is off or has nothing to say; and the gate, if any."""
+    """Addends of the query vector, each (B, D), zero where a part is off or has nothing to say; and the gate, if any.
+
+    Only a short term without a long one speaks without a history too, of the taste that is in it (the paper's MF+S).
+    """
 
     taste: Tensor
     short_term: Tensor

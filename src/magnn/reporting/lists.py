@@ -16,7 +16,7 @@ from magnn.data.interactions import Histories
 from magnn.data.windows import query_windows
 from magnn.explain import PARTS
 
-CHUNK = 2048  # users at once
+PAIRS = 20_000  # of a user and an item, at once: their vectors are the largest thing here
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def ingredients(
     parts = {name: np.zeros(items_UK.shape) for name in PARTS}
     gate_U = np.full(len(users), np.nan)
     gated = False
-    for first in range(0, len(users), CHUNK):
-        rows = np.arange(first, min(first + CHUNK, len(users)))
+    size = max(1, PAIRS // items_UK.shape[1])
+    for first in range(0, len(users), size):
+        rows = np.arange(first, min(first + size, len(users)))
         items_BK, there_BK = np.maximum(items_UK[rows], 0), items_UK[rows] >= 0
         found = model.parts(torch.from_numpy(users[rows]), torch.from_numpy(windows.batch(rows).history_BW))
         vectors_BKD = vectors_ND[torch.from_numpy(items_BK)].double()

@@ -252,6 +252,7 @@ def popularity_bias(found: Exposure) -> "Figure":
     )
     for each in (axis.xaxis, axis.yaxis):
         each.set_major_formatter(lambda value, _: f"{value * 100:g}%")
+    axis.minorticks_off()  # of a small catalogue they would be labelled, and as LaTeX
     axis.grid(alpha=0.25)
     axis.legend()
     return figure

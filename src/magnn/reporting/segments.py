@@ -62,7 +62,8 @@ def equal_groups(values_U: NDArray[np.int64], groups: int = GROUPS) -> NDArray[n
 
 
 def groups_by_edges(values_U: NDArray[np.int64], short: int, long: int) -> NDArray[np.int64]:
-    """Group numbers by what the network sees of a history: its short window, its whole window, and twice that.
+    """Group numbers by what the network sees of a history: its short window, its whole window, and twice
+    and four times that.
 
     Example:
         >>> groups_by_edges(np.array([5, 6, 25, 26, 80, 200]), short=5, long=20).tolist()

@@ -143,14 +143,16 @@ def train(
                 raise InputError(f"training diverged in epoch {epoch}, its loss was {loss:g}; {remedy}")
             model.freeze()
             metrics = validate() if validate else {}
+            metric = metrics[config.select_by] if validate else float(epoch)
+            best_weights = state.best_weights
+            if validate and metric > state.best_metric:
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            # From here on nothing takes long: Ctrl-C leaves the state as it was before or after.
             log = EpochLog(phase, epoch, loss, trained - started, time.perf_counter() - trained, metrics)
             state.logs.append(log)
             state.epoch = epoch
-            metric = metrics[config.select_by] if validate else float(epoch)
             if metric > state.best_metric:
-                state.best_metric, state.best_epoch = metric, epoch
-                if validate:
-                    state.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+                state.best_metric, state.best_epoch, state.best_weights = metric, epoch, best_weights
             if on_epoch:
                 on_epoch(state, model, optimizer)
             if progress:

@@ -71,7 +71,7 @@ def tune(
     Args:
         split: from `magnn.split`, with validation events. Its test events are not looked at.
         preset, config: the defaults, see `magnn.settings.make_settings`; what `config` sets is not searched.
-        minutes: how long to search, in this run.
+        minutes: how long to search, in this run; infinite, if `trials` says how long.
         trials: how many trials at most, in this run.
         seed: of each fit, and of the search.
         device: see `magnn.fit`.
@@ -128,8 +128,10 @@ def tune(
 
 def check_budget(minutes: float, trials: int | None) -> None:
     """Raises InputError unless there is time for a trial, and one is wanted."""
-    if not (math.isfinite(minutes) and minutes > 0):
+    if not minutes > 0:  # nor is nan
         raise InputError(f"minutes must be more than 0, not {minutes:g}")
+    if math.isinf(minutes) and trials is None:
+        raise InputError("a search needs an end: give minutes, or how many trials")
     if trials is not None and trials < 1:
         raise InputError(f"trials must be 1 or more, not {trials}")
 

@@ -67,9 +67,9 @@ class Study:
         import optuna
         from optuna.trial import TrialState
 
-        before = self._study.get_trials(deepcopy=False)
-        seed = int(np.random.SeedSequence([self._seed, len(before)]).generate_state(1)[0])
         with _explained(self._path):
+            before = self._study.get_trials(deepcopy=False)
+            seed = int(np.random.SeedSequence([self._seed, len(before)]).generate_state(1)[0])
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
             defaults = self._space.defaults
             tried = any(t.params == defaults and t.state in ("complete", "failed") for t in self.trials())
@@ -173,8 +173,9 @@ def open_study(path: Path | None, space: Space, seed: int, made_from: dict[str, 
                     load_if_exists=True,
                     pruner=optuna.pruners.PercentilePruner(KEPT_PERCENT, UNPRUNED_TRIALS, UNPRUNED_EPOCHS + 1),
                 )
+                empty = not found.get_trials(deepcopy=False)
             study = Study(path, found, space, seed)
-            if not found.get_trials(deepcopy=False):
+            if empty:
                 study.remember("made_from", made_from)
             before = study.remembered("made_from") or {}
             for what, here in made_from.items():
