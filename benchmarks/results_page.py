@@ -35,8 +35,8 @@ How fair it is:
   `paper`, its GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, its GC-SAN's third and
   eSASRec. What time ended is judged at the best of the epochs that it reached, and the final fit of a table with a refit
   has as many epochs.
-- Patience is ten epochs without a better one for RecBole's networks and for RecTools' SASRec with a softmax over all
-  items, fifty for what RecTools trains with drawn items.
+- Patience is ten epochs without a better one for RecBole's networks (its BPR: twenty) and for RecTools' SASRec with a
+  softmax over all items, fifty for what RecTools trains with drawn items; on latest-small five times as many for RecTools.
 - Settings and epochs are chosen on the validation events, for implicit and the networks of RecBole and RecTools on 5,000
   of the users at most; where a setting was taken over from another table, it was chosen there. Of `best`, the eleven
   numbers that mix its network with its item graph are learned from these events too, also without a refit.

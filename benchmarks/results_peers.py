@@ -50,12 +50,14 @@ LEVELLED_OFF = (
 ON_MOVIELENS = (
     "RecBole's SASRec has low dropout, as its paper has for MovieLens; in its hour validation ndcg@10 was .1615 after "
     "5 epochs, .1684 after 7, .1697 after 8. GRU4Rec, with the library's defaults, was still getting better too "
-    "(.1467 after 9, .1488 after 10). Caser's first two settings ended by patience (.1688 after 33 of 43 epochs, "
-    ".1616 after 22 of 32), its third had the five minutes that were left of the hour (.1565 after 6 and still getting "
-    "better; a seventh was cut short). RecTools' SASRec has the setting that was best on Amazon Beauty, which sees the "
-    "last 50 events of a user only; patience ended it after 7 minutes. eSASRec has its authors' setting; they train it "
-    "for up to 100 epochs. It ran before its step became twice as fast (docs/experiments.md, Speed). Other settings of "
-    "these, but Caser's, have not been tried."
+    "(.1467 after 9, .1488 after 10), and so was GC-SAN, with them too (.1388 after 5, .1466 after 6, .1500 after a "
+    "seventh that was cut short; three of its epochs took up to a fifth longer, beside small tests). Caser's first "
+    "two settings ended by patience (.1688 after 33 of 43 epochs, .1616 after 22 of 32), its third had the five "
+    "minutes that were left of the hour (.1565 after 6 and still getting better; a seventh was cut short). RecTools' "
+    "SASRec has the setting that was best on Amazon Beauty, which sees the last 50 events of a user only; patience "
+    "ended it after 7 minutes. eSASRec has its authors' setting; they train it for up to 100 epochs. It ran before "
+    "its step became twice as fast (docs/experiments.md, Speed). Other settings of these, but Caser's, have not been "
+    "tried."
 )
 FEW_STEPS = (
     "An epoch of 609 users is few steps, and some trainings ended by their patience while they still ranked much as "
