@@ -18,7 +18,7 @@ import magnn
 from benchmarks.measure import ROOT, SCRATCH, peak_gib
 from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, log_path, read_split
 from magnn.cli.bars import training_bar
-from magnn.errors import Interrupted
+from magnn.errors import Interrupted, InUseError
 from magnn.fitting import check_device
 from magnn.ranking.rank import rank
 
@@ -133,6 +133,9 @@ if __name__ == "__main__":
     try:
         done = run(task, *sys.argv[2:])
     except (KeyboardInterrupt, Interrupted):
+        done = None
+    except InUseError as error:  # no result of this run: the other process will have one
+        print(error, file=sys.stderr)
         done = None
     except Exception:
         done = failed(task, traceback.format_exc())

@@ -146,6 +146,7 @@ def read_artifact(path: Path) -> Fitted:
         else:
             if _is_still(path, manifest):
                 return found
+            del found  # not two in memory
 
 
 def _is_still(path: Path, manifest: Any) -> bool:
@@ -287,9 +288,13 @@ def _manifest(path: Path) -> Any:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
     if not found:
         raise ArtifactError(f"{path}: no such model; magnn fit EVENTS -o {path} makes one")
-    if not is_artifact(path):
+    try:
+        manifest = _read_manifest(path)
+        is_ours = bool(manifest["format"] == FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        is_ours = False
+    if not is_ours:
         raise ArtifactError(f"{path} is not a magnn model: it has no readable {MANIFEST}")
-    manifest = _read_manifest(path)
     written = manifest.get("format_version")
     if not isinstance(written, int) or written != FORMAT_VERSION:
         remedy = "fit it again" if isinstance(written, int) and written < FORMAT_VERSION else "upgrade magnn"

@@ -21,7 +21,7 @@ from magnn.artifact import Fitted
 from magnn.errors import InputError, Interrupted
 from magnn.ranking.queries import user_scorer
 from magnn.ranking.rank import check_k, rank
-from magnn.storage import alone, atomic_file, check_file, explained
+from magnn.storage import alone, atomic_file, check_file
 
 LAYOUT = 1  # of a part, counted up when its columns change
 CHUNK = 8192  # users of a part, unless a limit below makes it fewer
@@ -58,8 +58,6 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     events = fitted.split.events
     check_output(path)
     check_k(k, events.n_items)
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     with alone(path, "another run is writing this file; wait for its end, or name another"):
         return _write_lists(fitted, path, k, progress or (lambda _: None))
 

@@ -29,6 +29,10 @@ class StorageError(InputError):
     """The disk is full or a path cannot be written; whatever stood there before still stands."""
 
 
+class InUseError(InputError):
+    """Another process is at work on the same place."""
+
+
 class DownloadError(MagnnError):
     """A file could not be fetched, or what came is not what its hash promises."""
 

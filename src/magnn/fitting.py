@@ -81,11 +81,11 @@ def fit(
         raise InputError("the split has no training event; split the log in another way")
     if checkpoints is not None:
         checkpoints = Path(checkpoints)
-        with explained(checkpoints):
-            checkpoints.parent.mkdir(parents=True, exist_ok=True)
     others = "another fit keeps its checkpoints there; wait for its end, or choose another place"
+    if device == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    # The seed of a fit becomes that of every device: the caller's random numbers go on afterwards as if nothing had been.
+    # A seed is one of every device in use. The caller's random numbers go on afterwards as if nothing had been.
     with nullcontext() if checkpoints is None else alone(checkpoints, others), torch.random.fork_rng(list(gpus)):
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
@@ -95,9 +95,9 @@ def fit(
                 "select" if selecting else "train", history, held_out if selecting else None
             )
         except KeyboardInterrupt:  # outside the epochs, which answer it themselves
-            kept = resume and checkpoints is not None and checkpoints.exists()
+            kept = checkpoints is not None and any((checkpoints / f"{name}.safetensors").exists() for name in PHASES)
             what = "the same with --resume goes on from the checkpoints" if kept else "nothing to save"
-            raise Interrupted(f"stopped before the training began; {what}") from None
+            raise Interrupted(f"stopped outside the epochs; {what}") from None
         if state.best_epoch == 0:
             raise Interrupted("training was stopped before its first epoch ended; nothing to save")
         logs = state.logs

@@ -15,7 +15,7 @@ from pathlib import Path
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
 
-from magnn.errors import InputError, StorageError
+from magnn.errors import InputError, InUseError, StorageError
 
 
 def check_file(path: Path, example: str) -> None:
@@ -30,7 +30,7 @@ def check_file(path: Path, example: str) -> None:
 
 
 def check_place(path: Path) -> None:
-    """That something can be written beside `path`, in folders that may still have to be made.
+    """That something can be written to `path`, in folders that may still have to be made, under a longer name first.
 
     Raises:
         StorageError: it cannot.
@@ -103,11 +103,14 @@ def alone(path: Path, said: str) -> Iterator[None]:
     """Keeps a second process away from `path`, by a lock of SQLite's beside it, which falls with the process on any system.
 
     Raises:
-        InputError: another process, or another thread, has it; the message is `said`.
+        InUseError: another process, or another thread, has it; the message is `said`.
         StorageError: the place cannot be written.
     """
     place = _followed(path)
     lock = place.with_name(place.name + ".lock")
+    check_place(lock)  # SQLite does not say what is wrong with one
+    with explained(path):
+        lock.parent.mkdir(parents=True, exist_ok=True)
     connection = None
     try:
         connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
@@ -116,7 +119,7 @@ def alone(path: Path, said: str) -> Iterator[None]:
         if connection is not None:
             connection.close()
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
-            raise InputError(f"{path}: {said}") from error
+            raise InUseError(f"{path}: {said}") from error
         raise StorageError(f"{path}: cannot be written: {error}; free some space or choose another place") from error
     try:
         yield

@@ -11,6 +11,7 @@ import magnn
 from magnn import fitting
 from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, StorageError
+from magnn.model.magnn import MAGNN
 from magnn.training import trainer
 from magnn.training.trainer import Progress
 from tests.worlds import SMALL, config, log_of, small_world, weights_equal
@@ -192,3 +193,20 @@ def test_ctrl_c_before_a_resumed_fit_goes_on_keeps_its_checkpoints(
     with pytest.raises(Interrupted, match="--resume goes on from the checkpoints"):
         magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path, resume=True)
     assert (tmp_path / "select.safetensors").exists()
+
+
+def test_ctrl_c_after_the_last_epoch_keeps_the_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze, calls = MAGNN.freeze, iter(range(9))
+
+    def press(model: MAGNN) -> MAGNN:
+        return interrupted() if next(calls) else freeze(model)  # the second: behind the only epoch
+
+    monkeypatch.setattr(MAGNN, "freeze", press)
+    with pytest.raises(Interrupted, match="--resume goes on from the checkpoints"):
+        magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path)
+
+
+def test_checkpoints_may_be_where_a_link_leads_that_is_still_to_be_made(tmp_path: Path) -> None:
+    (tmp_path / "c").symlink_to(tmp_path / "new" / "place")
+    magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path / "c")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["place"]

@@ -69,15 +69,15 @@ def fit(
     from magnn.fitting import check_device, check_seed, discard_checkpoints
     from magnn.fitting import fit as fit_model
     from magnn.settings import make_settings
-    from magnn.storage import explained
+    from magnn.storage import check_place
 
     make_settings(preset, config, epochs)  # a typo is told before a long read
     check_device(device.value)
     check_seed(seed)
     check_destination(output)
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
-    with explained(checkpoints):
-        kept = checkpoints.exists()
+    check_place(checkpoints)
+    kept = checkpoints.exists()
     parts = log.read()
     if resume and not kept:
         console.note(f"nothing to resume at {checkpoints}: starting from the beginning")
@@ -212,9 +212,10 @@ def data_get(
             console.note(f"different from what was published: {', '.join(different)}")
         else:
             console.note("all counts are as published")
-    items = [] if fetched.items is None else [str(fetched.items)]
-    fit_it = shlex.join(["magnn", "fit", str(fetched.events), *(["--items", *items] if items else []), "-o", "model"])
-    console.note(f"wrote {' and '.join([str(fetched.events), *items])}; next: {fit_it}")
+    written, options = f"{fetched.events}", []
+    if fetched.items is not None:
+        written, options = f"{fetched.events} and {fetched.items}", ["--items", str(fetched.items)]
+    console.note(f"wrote {written}; next: {shlex.join(['magnn', 'fit', str(fetched.events), *options, '-o', 'model'])}")
 
 
 @app.callback()

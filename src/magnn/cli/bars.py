@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def _bar(*columns: ProgressColumn, **options: Any) -> Bar:
     console = console_of(stderr=True)
-    return Bar(*columns, console=console, disable=not console.is_terminal, **options)
+    return Bar(*columns, console=console, disable=not console.is_interactive, **options)
 
 
 @contextmanager
@@ -163,5 +163,9 @@ def users_bar() -> "Iterator[Callable[[BatchProgress], None]]":
 @contextmanager
 def spinner(message: str) -> "Iterator[Callable[[str], None]]":
     """Something moving while there is no measure of progress; yields a function that changes the message."""
-    with console_of(stderr=True).status(Text(message)) as status:
+    console = console_of(stderr=True)
+    if not console.is_interactive:
+        yield lambda _: None
+        return
+    with console.status(Text(message)) as status:
         yield lambda text: status.update(Text(text))

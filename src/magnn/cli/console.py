@@ -27,13 +27,12 @@ def console_of(stderr: bool) -> Console:
     """Of standard error, or of standard output."""
     stream = sys.stderr if stderr else sys.stdout
     watched = stream.isatty()
-    # Where nobody looks, width is no limit: a table in a file is not cut. Nor does a bar move there, with FORCE_COLOR too.
     return Console(
         file=stream,
-        width=None if watched else 200,
+        width=None if watched else 200,  # where nobody looks, it is no limit: a table in a file is not cut
+        force_interactive=None if watched else False,  # nor does a bar move there, though FORCE_COLOR asks for colours
         highlight=False,
         soft_wrap=True,
-        force_terminal=None if watched else False,
     )
 
 

@@ -29,7 +29,7 @@ FUSIONS = {"gate": GateFusion, "concat": ConcatFusion, "gru": GruFusion}
 class QueryParts(NamedTuple):
     """Addends of the query vector, each (B, D), zero where a part is off or has nothing to say; and the gate, if any.
 
-    Only a short term without a long one speaks without a history too, of the taste that is in it (the paper's MF+S).
+    But without a long term `short_term` is tanh(W [s; p_u]), with the taste p_u in it: without a history it is not zero.
     """
 
     taste: Tensor
