@@ -1,7 +1,7 @@
 """All but the long one: `python -m benchmarks`, or some: `python -m benchmarks training evaluation`.
 
 Writes docs/performance.md. Each benchmark runs in a process of its own. Without the Amazon CDs events (in the folder
-that MAGNN_BENCH_DATA names), what needs them is left out, and the page says so.
+that MAGNN_BENCH_DATA names), what needs them is not run, and the page keeps its last results.
 """
 
 import shutil

@@ -4,8 +4,9 @@ import numpy as np
 
 import magnn
 from benchmarks import reference
-from benchmarks.measure import CDS, Row, in_turn, main, peak_gib, row, timed
+from benchmarks.measure import CDS, Row, in_turn, main, row, timed
 from benchmarks.models import untrained
+from benchmarks.peak import peak_gib
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import encode, user_scorer

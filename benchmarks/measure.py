@@ -7,7 +7,6 @@ process of its own, so that its peak memory is its own, and prints its JSON.
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -81,21 +80,15 @@ def row(what: str, size: str, values: list[float], unit: str = "s", *, scale: fl
     return Row(what, size, unit, statistics.median(scaled), scaled[0], scaled[-1], len(values), **more)
 
 
-def peak_gib(children: bool = False) -> float:
-    """Peak resident memory of this process, or of the largest child, in GiB."""
-    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
-    return resource.getrusage(who).ru_maxrss / 2**20
-
-
 def in_new_process(name: str, *arguments: str | int) -> dict[str, float]:
     """Call "module.function" of this folder in a fresh interpreter; the numbers it returns, and "peak_gib" beside them."""
     module, function = name.split(".")
     code = (
-        "import json; from benchmarks.measure import peak_gib; "
+        "import json; from benchmarks.peak import peak_gib; "
         f"from benchmarks.{module} import {function} as work; "
         f"result = work(*{arguments!r}); print(json.dumps({{**result, 'peak_gib': peak_gib()}}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 

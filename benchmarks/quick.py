@@ -1,7 +1,8 @@
 """From the Parquet file of Amazon CDs to a model with a better recall@10 on test than the published one."""
 
 import magnn
-from benchmarks.measure import CDS, Row, main, peak_gib, row, timed
+from benchmarks.measure import CDS, Row, main, row, timed
+from benchmarks.peak import peak_gib
 from magnn.ranking.evaluate import evaluate_scorer
 
 # The preset best for one epoch instead of eight, in half the numbers and without the graph part.

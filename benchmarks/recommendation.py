@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from benchmarks.logs import ML_20M, make_log
-from benchmarks.measure import GENERATED, Row, main, peak_gib, row, seconds, timed
+from benchmarks.measure import GENERATED, Row, main, row, seconds, timed
 from benchmarks.models import recommender_of
+from benchmarks.peak import peak_gib
 from magnn.data.interactions import Interactions
 from magnn.settings import Settings, make_settings
 

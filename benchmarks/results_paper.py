@@ -23,6 +23,7 @@ from benchmarks.results_tables import (
     Page,
     duration,
     mean_sd,
+    memory_in_words,
     number,
     p_between,
     p_words,
@@ -77,7 +78,7 @@ def main_result_section(page: Page) -> None:
                 *(with_ci(run, metric) for metric in ("recall@10", "ndcg@10", "ndcg_fixed@10")),
                 str(run.epochs),
                 f"{duration(run.fit_seconds)}, {threads_in_words(run)}",
-                f"{run.peak_gib:.2f} GiB",
+                memory_in_words(run),
             ]
             for run in finished
         ],

@@ -23,6 +23,7 @@ from benchmarks.results_tables import (
     duration,
     letters_of_machines,
     mean_sd,
+    memory_in_words,
     number,
     p_between,
     p_words,
@@ -143,7 +144,7 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
                 _end(run),
                 f"{duration(run.fit_seconds)} {letters.get(run.about['machine'], '')}".rstrip()
                 + (f", {threads_in_words(run)}" if run.threads == 1 else ""),
-                f"{run.peak_gib:.2f} GiB",
+                memory_in_words(run),
             ]
             for run in finished
         ],
@@ -163,6 +164,8 @@ def comparison_section(page: Page, data: str, protocol: Protocol, refit: bool) -
                 "Epochs: up to the best on the validation events, of those trained where that is on record.",
                 "Fit: of the chosen setting, choosing the epoch and, where there is one, the final fit"
                 + ("; a letter names the machine, and times compare only between runs of one." if letters else "."),
+                "Peak memory: of the training process. Until 2026-11-29 that of the one which started it was taken in, so "
+                "less than half a GiB is not told apart.",
             )
         ),
         *([f"Chosen: {', '.join(chosen)}."] if chosen else []),

@@ -100,6 +100,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
+def memory_in_words(run: Run) -> str:
+    """Its peak memory. Below half a GiB it may be that of the process which started it (`benchmarks.peak`)."""
+    return "< 0.5 GiB" if run.peak_gib < 0.5 else f"{run.peak_gib:.2f} GiB"
+
+
 def threads_in_words(run: Run) -> str:
     """That a run had."""
     return f"{run.threads} thread{'s' if run.threads > 1 else ''}"

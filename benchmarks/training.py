@@ -13,7 +13,8 @@ import torch
 
 import magnn
 from benchmarks import reference
-from benchmarks.measure import CDS, Row, in_turn, main, peak_gib, row
+from benchmarks.measure import CDS, Row, in_turn, main, row
+from benchmarks.peak import peak_gib_of_children
 from magnn.data.interactions import Histories
 from magnn.data.windows import training_windows
 from magnn.model.magnn import MAGNN
@@ -72,7 +73,7 @@ def run() -> list[Row]:
         subprocess.run([*command, "--no-refit", "--epochs", str(EPOCHS)], check=True)
         logs = (Path(folder) / "model" / "training.jsonl").read_text().splitlines()
     epochs = [json.loads(line)["train_seconds"] for line in logs]
-    peak = peak_gib(children=True)
+    peak = peak_gib_of_children()
     rows = [row("one epoch, preset `paper`", size, epochs, reach=3.0, peak_gib=peak)]
     ours, plain = make_step(split.train), make_step(split.train, plain=True)
     fast, slow = in_turn(ours.run, plain.run, runs=9)

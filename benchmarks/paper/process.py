@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 import magnn
-from benchmarks.measure import ROOT, SCRATCH, peak_gib
+from benchmarks.measure import ROOT, SCRATCH
+from benchmarks.peak import peak_gib
 from benchmarks.runs import KS, Run, Spec, describe, failed, is_finished, judge, load, log_path, read_split
 from magnn.cli.bars import training_bar
 from magnn.errors import Interrupted, InUseError

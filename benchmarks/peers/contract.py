@@ -20,7 +20,6 @@ Two settings are not the library's: "patience" (validations without a better one
 import ctypes
 import json
 import math
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +31,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.peak import peak_gib
 
 VALIDATED_USERS = 5_000
 
@@ -148,7 +149,7 @@ def run(make: Callable[[Task, Log], Model], own_metrics: OwnMetrics, libraries: 
     check(lists, history, task)
     _write(folder / "lists.npy", lambda path: np.save(path, lists, allow_pickle=False))
 
-    report["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    report["peak_gib"] = peak_gib()
     test = task.log("test")
     if test is None:
         report["own_metrics"] = {"recall@10": None, "ndcg@10": None, "reason": "there is no test.tsv"}

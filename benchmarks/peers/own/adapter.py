@@ -8,7 +8,6 @@ X^T X + lambda I; the scores of a user are x B. Dense: the catalogue squared, so
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 import magnn
+from benchmarks.peak import peak_gib
 from magnn.data.interactions import Histories
 from magnn.ranking.baselines import KnnSettings, item_knn, popularity
 from magnn.ranking.evaluate import evaluate_scorer
@@ -100,7 +100,7 @@ def main(folder: Path) -> None:
         "train_seconds": trained - started,
         "valid_seconds": time.perf_counter() - ranked,
         "recommend_seconds": ranked - trained,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak_gib(),
         "stopped_by": "epochs",
         "valid": valid,
         "own_metrics": None,
