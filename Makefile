@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test check bench clean
+.NOTPARALLEL:
 
 run: $(VENV)/.installed
 	$(BIN)/magnn demo
@@ -25,7 +26,8 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "magnn needs Python 3.11 to 3.13")'
-	$(PYTHON) -m venv $(VENV)
+	rm -f $@*  # a link to a Python that is gone
+	$(PYTHON) -m venv $(VENV) || { rm -f $@*; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .

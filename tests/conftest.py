@@ -5,9 +5,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import settings
 
 import magnn
 from magnn.data.synthetic import generate_log
+
+# A machine that does much else is no fault of the code.
+settings.register_profile("magnn", deadline=None)
+settings.load_profile("magnn")
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
 signal.signal(signal.SIGINT, signal.default_int_handler)

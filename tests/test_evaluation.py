@@ -189,7 +189,9 @@ def test_users_without_a_history_are_counted_apart() -> None:
 
 def test_another_split_than_the_fitted_one_is_refused(recommender: magnn.Recommender, small_log: Log) -> None:
     events = recommender.split.events
+    rolled = replace(events.histories, items=np.roll(events.histories.items, 1))
     others = [
+        replace(recommender.split, events=replace(events, histories=rolled)),
         magnn.split(events, "leave-one-out"),
         magnn.split(magnn.read_events(small_log[0].head(-20)), "paper"),
         replace(recommender.split, part=np.zeros_like(recommender.split.part)),

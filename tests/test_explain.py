@@ -232,9 +232,10 @@ def test_focus_and_without_ask_as_if(recommender: magnn.Recommender) -> None:
     middle = recommender.explain(user, events.item_ids[0])
     assert middle.gate is not None
     assert 0 < middle.gate < 1
-    assert [found.item for found in recommender.recommend(user, focus=1)] != [
-        found.item for found in recommender.recommend(user, focus=-1)
-    ]
+    for focus in (1, -1):  # a list is of the same focus as its explanations
+        for place, listed in enumerate(recommender.recommend(user, 5, focus=focus), start=1):
+            found = recommender.explain(user, listed.item, focus=focus)
+            assert found.rank == place and found.score == pytest.approx(listed.score, rel=1e-4)
 
 
 def test_what_cannot_be_asked_is_named(recommender: magnn.Recommender) -> None:
@@ -285,6 +286,7 @@ def test_without_history_a_graph_that_helps_nobody_does_not_speak() -> None:
     found = silent.explain(1, "y", history=[])
     assert found.score == 0
     assert "There is no history, so nothing can speak." in found.in_words()
+    assert [silent.explain(1, item, history=[]).rank for item in "xyz"] == [1, 2, 3], "ties go to the lower item"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """What the peers' adapters share: the loop, with a model whose lists are told beforehand, and the fast dropout."""
 
 import math
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,10 @@ class Told:
 
     most_epochs: int | None = None
 
-    def __init__(self, places: list[int | None], pause: float = 0) -> None:
-        self.places, self.pause, self.epoch = places, pause, 0
+    def __init__(self, places: list[int | None]) -> None:
+        self.places, self.epoch = places, 0
 
     def train_epoch(self, deadline: float) -> float:
-        time.sleep(self.pause)
         self.epoch += 1
         return 0.5
 
@@ -74,10 +73,23 @@ def test_it_validates_every_few_epochs_and_after_the_last() -> None:
     assert (report["epochs"], report["best_epoch"], report["stopped_by"]) == (5, 5, "epochs")
 
 
-def test_the_time_limit_is_of_training() -> None:
-    report = fit(Told([0], pause=0.05), log([0, 1, 2]), seconds=0.12, patience=99)
+def test_the_time_limit_is_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Slow(Told):
+        def train_epoch(self, deadline: float) -> float:
+            clock[0] += 5
+            return super().train_epoch(deadline)
+
+        def rank(self, users: Any, seen: Log) -> Any:
+            clock[0] += 900
+            return super().rank(users, seen)
+
+    told = SimpleNamespace(perf_counter=lambda: clock[0], process_time=lambda: clock[0])
+    monkeypatch.setattr(contract, "time", told)
+    report = fit(Slow([0]), log([0, 1, 2]), seconds=12, patience=99)
     assert (report["epochs"], report["best_epoch"], report["stopped_by"]) == (3, 1, "time")
-    assert report["train_seconds"] >= 0.15
+    assert (report["train_seconds"], report["valid_seconds"]) == (15, 2700)
 
 
 def test_a_model_that_is_trained_at_once_has_one_epoch() -> None:

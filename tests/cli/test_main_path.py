@@ -102,6 +102,7 @@ def test_why_and_what_if(logged: Shell) -> None:
     assert changed["before"] == {"score": why["score"], "rank": 1}
     assert changed["score"] != why["score"]
     assert "as it is: place 1" in logged("explain", "model", "3", str(best["item"]), "--focus", "1").err
+    assert json.loads(logged("explain", "model", "3", str(best["item"]), "--focus", "1", "--json").out)["gate"] == 1
     listed = json.loads(logged("recommend", "model", "3", "--focus", "-1", "--json").out)[0]["items"]
     plain = [item["item"] for item in json.loads(logged("recommend", "model", "3", "--json").out)[0]["items"]]
     assert [i["rank_before"] for i in listed] == [
@@ -236,8 +237,12 @@ def test_the_demo_runs_again_where_it_had_to_do_without_grouplens(
 ) -> None:
     monkeypatch.setenv(MIRROR_VARIABLE, (tmp_path / "nowhere").as_uri())
     monkeypatch.setattr(demo, "movielens_100k_from_wheel", lambda: generate_log(n_users=5))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "events.parquet").write_bytes(b"my own")
     for _ in range(2):
         assert "PyPI package recbole" in demo._data(tmp_path / "data", offline=False)[0]
+    assert "generated" in demo._data(tmp_path / "data", offline=True)[0]
+    assert (tmp_path / "data" / "events.parquet").read_bytes() == b"my own"
 
 
 def test_ctrl_c_in_the_demo_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

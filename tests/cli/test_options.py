@@ -68,7 +68,9 @@ def test_options_of_a_fit(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("magnn.fitting.fit", recorder(calls, fit))
     shell.write("e.csv", LOG)
     shell.write("c.toml", "[model]\ndim = 7\n")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     options = ["--preset", "paper", "--config", "c.toml", "--epochs", "3", "--seed", "5", "--no-refit", "--resume"]
+    options += ["--device", "cuda"]
     found = shell("fit", "e.csv", *COLUMNS, "--split", "leave-one-out", "-o", "model", *options)
     assert found.error == "error: noted"
     (call,) = calls
@@ -77,7 +79,7 @@ def test_options_of_a_fit(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None
     assert callable(call.pop("progress"))
     assert call.pop("checkpoints").name == "model.checkpoints"
     assert make_settings(config=call.pop("config")).model.dim == 7
-    assert call == {"preset": "paper", "epochs": 3, "seed": 5, "refit": False, "device": "cpu", "resume": True}
+    assert call == {"preset": "paper", "epochs": 3, "seed": 5, "refit": False, "device": "cuda", "resume": True}
 
 
 def test_options_of_a_search(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +87,9 @@ def test_options_of_a_search(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("magnn.tuning.search.tune", recorder(calls, tune))
     shell.write("e.csv", LOG)
     shell.write("c.toml", "[model]\ndim = 7\n")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     options = ["--preset", "paper", "--config", "c.toml", "--minutes", "2.5", "--trials", "4", "--seed", "5"]
+    options += ["--device", "cuda"]
     found = shell("tune", "e.csv", *COLUMNS, "--split", "leave-one-out", "-o", "s.toml", "--study", "t.db", *options)
     assert found.error == "error: noted"
     (call,) = calls
@@ -94,4 +98,4 @@ def test_options_of_a_search(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     assert callable(call.pop("progress"))
     assert call.pop("study").name == "t.db"
     assert make_settings(config=call.pop("config")).model.dim == 7
-    assert call == {"preset": "paper", "minutes": 2.5, "trials": 4, "seed": 5, "device": "cpu"}
+    assert call == {"preset": "paper", "minutes": 2.5, "trials": 4, "seed": 5, "device": "cuda"}

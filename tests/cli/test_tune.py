@@ -102,7 +102,8 @@ def states() -> list[str]:
 def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
     running = subprocess.Popen([*PYTHON, *TUNE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while states()[1:] != ["RUNNING"] and time.monotonic() < deadline:
+    while (found := states())[-1:] != ["RUNNING"] or "COMPLETE" not in found:
+        assert time.monotonic() < deadline, found
         time.sleep(0.01)
     running.kill()
     running.wait()

@@ -172,6 +172,13 @@ def test_events_of_something_else_are_not_replaced(
     with pytest.raises(InputError, match=r"events\.parquet is there without ml-1m\.zip, .* choose another"):
         get_dataset("ml-1m", tmp_path)
     assert not server.requests and (tmp_path / "events.parquet").read_bytes() == b"my own"
+    (tmp_path / "events.parquet").rename(tmp_path / "items.parquet")
+    with pytest.raises(InputError, match=r"items\.parquet is there without ml-1m\.zip"):
+        get_dataset("ml-1m", tmp_path)
+    (tmp_path / "ml-1m.zip").write_bytes(ARCHIVES["ml-1m"])  # two sets fetched by hand, and one of them written
+    (tmp_path / "ml-100k.zip").write_bytes(b"")
+    with pytest.raises(InputError, match=r"items\.parquet is there beside ml-100k\.zip"):
+        get_dataset("ml-1m", tmp_path)
     get_dataset("ml-1m", tmp_path / "new")
     get_dataset("ml-1m", tmp_path / "new")  # its own are
 

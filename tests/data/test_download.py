@@ -140,10 +140,17 @@ def test_a_refusal_is_an_error_that_keeps_what_has_arrived(
     with pytest.raises(DownloadError) as caught:
         download(f"{server.url}/a", path, SHA256)
     assert str(caught.value).startswith(f"{server.url}/a: cannot be fetched: {said}")
+    assert ("MAGNN_DATA_MIRROR" in str(caught.value)) == (behaviour == "gone")
     assert path.with_name("archive.zip.part").read_bytes() == CONTENT[:10]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a", "http://127.0.0.1:port/a", "http:///a", "file:///not/there"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:9/a", "http://127.0.0.1:port/a", "http:///a", "file:///not/there"),
+        *("http://127.0.0.1:9/donn\xe9es", "http://a..b/a"),
+    ],
+)
 def test_an_address_that_cannot_be_reached_is_one_line(url: str, path: Path) -> None:
     with pytest.raises(DownloadError) as caught:
         download(url, path, SHA256)
@@ -290,3 +297,14 @@ def test_a_part_beyond_the_end_is_another_file(server: Server, path: Path) -> No
     download(f"{server.url}/a", path, None)
     assert path.read_bytes() == CONTENT
     assert server.requests == [("/a", f"bytes={len(NEWER)}-"), ("/a", None)]
+
+
+def test_one_process_at_a_time_fetches_a_file(server: Server, path: Path) -> None:
+    server.files["a"] = CONTENT
+
+    def second(*_: Any) -> None:
+        with pytest.raises(InputError, match="another process is fetching it"):
+            download(f"{server.url}/a", path, None)
+
+    download(f"{server.url}/a", path, None, progress=second)
+    assert path.read_bytes() == CONTENT and left(path) == ["archive.zip", "archive.zip.sha256"]

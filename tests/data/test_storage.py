@@ -10,8 +10,8 @@ from typing import Protocol
 import pytest
 from safetensors import SafetensorError
 
-from magnn.errors import InputError, StorageError
-from magnn.storage import atomic_directory, atomic_file
+from magnn.errors import InputError, InUseError, StorageError
+from magnn.storage import alone, atomic_directory, atomic_file
 
 
 class Atomic(Protocol):
@@ -179,3 +179,21 @@ def test_others_may_read_what_the_umask_lets_them(atomic: Atomic, tmp_path: Path
         os.umask(before)
     mode = stat.S_IMODE((tmp_path / "x").stat().st_mode)
     assert oct(mode) == oct(0o750 if atomic is atomic_directory else 0o640)
+
+
+def test_a_place_is_had_by_one_at_a_time(tmp_path: Path) -> None:
+    with alone(tmp_path / "new" / "x", "wait"):
+        with pytest.raises(InUseError, match="x: wait"), alone(tmp_path / "new" / "x", "wait"):
+            pass
+        with alone(tmp_path / "new" / "y", "wait"):
+            pass
+    with alone(tmp_path / "new" / "x", "wait"):
+        pass
+    assert names(tmp_path / "new") == []
+
+
+def test_a_file_of_somebody_that_is_named_like_a_lock_stays(tmp_path: Path) -> None:
+    (tmp_path / "x.lock").write_text("mine " * 1000)
+    with pytest.raises(StorageError, match="x: cannot be written"), alone(tmp_path / "x", "wait"):
+        pass
+    assert (tmp_path / "x.lock").read_text() == "mine " * 1000

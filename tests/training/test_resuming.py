@@ -57,10 +57,11 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path, other: dict[str
     magnn.fit(split, **same, checkpoints=tmp_path, resume=True)
 
 
-def test_resuming_with_other_validation_events_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("where", "items"), [(slice(2, 4), "dc"), (slice(0, 2), "ba")], ids=["valid", "train"])
+def test_resuming_with_other_events_is_refused(tmp_path: Path, where: slice, items: str) -> None:
     walks = [["a", "b", "c", "d"], ["b", "c", "d", "a"]]
     magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path)
-    walks[0][2:] = "d", "c"
+    walks[0][where] = items
     with pytest.raises(InputError, match="other data, settings or seed"):
         magnn.fit(log_of(walks, "leave-one-out"), config=config(epochs=1), checkpoints=tmp_path, resume=True)
 
@@ -113,7 +114,8 @@ def test_a_refit_that_diverges_says_how_to_keep_what_was_chosen(
 def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:
     split = small_world()
     magnn.fit(split, config=config(epochs=1), seed=1, checkpoints=tmp_path)
-    magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path)
+    magnn.fit(split, config=config(epochs=1), seed=0, refit=False, checkpoints=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["select.safetensors"], "nor the other's refit"
     magnn.fit(split, config=config(epochs=1), seed=0, checkpoints=tmp_path, resume=True)
     (tmp_path / ".select.safetensors.k1ll3d").write_bytes(b"half of it")  # by a process that was killed
     fitting.discard_checkpoints(tmp_path)

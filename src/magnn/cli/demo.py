@@ -10,6 +10,7 @@ from magnn.artifact import check_destination
 from magnn.cli import bars, console
 from magnn.cli.memory import keep_freed_memory
 from magnn.data.datasets import get_dataset, movielens_100k_from_wheel, write_tables
+from magnn.data.download import AGAIN
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError, Interrupted
 from magnn.recommender import Recommended, Recommender
@@ -59,23 +60,22 @@ def run(directory: Path, *, offline: bool = False) -> None:
 
 
 def _data(directory: Path, offline: bool) -> tuple[str, Path, Path | None]:
-    """What the data is, and where its events and items are."""
+    """What the data is, and where its events and items are: a folder for each way, and nobody else's tables in it."""
     if offline:
-        return "generated log", *write_tables(generate_log(), directory)
+        return "generated log", *write_tables(generate_log(), directory / "generated")
     try:
         with bars.download_bar() as progress:
-            # In a folder of its own, where the tables of the other ways below are not in its way.
             fetched = get_dataset("ml-100k", directory / "ml-100k", progress)
         return "MovieLens-100K, from GroupLens", fetched.events, fetched.items
     except DownloadError as error:
-        console.note(str(error).removesuffix("; run the same again to go on from where it stopped"))
+        console.note(str(error).removesuffix(f"; {AGAIN}"))
     try:
         with bars.spinner("fetching MovieLens-100K from PyPI"):
             tables = movielens_100k_from_wheel()
-        return "MovieLens-100K, as the PyPI package recbole carries it", *write_tables(tables, directory)
+        return "MovieLens-100K, as the PyPI package recbole carries it", *write_tables(tables, directory / "recbole")
     except DownloadError as error:
         console.note(str(error))
-    return "no data can be fetched: this is a generated log", *write_tables(generate_log(), directory)
+    return "no data can be fetched: this is a generated log", *write_tables(generate_log(), directory / "generated")
 
 
 def _show_user(recommender: Recommender, user: int) -> list[Recommended]:

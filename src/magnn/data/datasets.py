@@ -39,7 +39,7 @@ class RawFile:
     Attributes:
         sha256: hexadecimal; None where the source publishes none.
         size: in bytes, some rounded: for the list. None where it is not known.
-        records: how many the source says it holds; None where it does not say, or a hash says more.
+        records: how many the source says it holds; None where it does not say.
     """
 
     url: str
@@ -122,8 +122,8 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
         raw: all events as the source has them, without the recipe.
 
     Raises:
-        InputError: no such data set, `directory` has the events of another, a file is damaged or has a malformed line, or
-            the recipe leaves nothing.
+        InputError: no such data set, `directory` has tables of something else, a file is damaged or has a malformed line,
+            or the recipe leaves nothing.
         DownloadError, StorageError: see `magnn.data.download.download`.
     """
     if name not in DATASETS:
@@ -131,7 +131,7 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
     dataset = DATASETS[name]
     recipe = None if raw else dataset.recipe
     files = dataset.files if recipe else (dataset.file,)
-    _check_place(dataset, directory / "events.parquet")
+    _check_place(dataset, directory)
     paths = [_fetch(file, directory, progress) for file in files]
     read = partial(read_lines, skip_malformed=dataset.malformed)
 
@@ -164,14 +164,21 @@ def get_dataset(name: str, directory: Path, progress: Progress | None = None, *,
     )
 
 
-def _check_place(dataset: Dataset, events: Path) -> None:
-    """Raises InputError if the events there may be of something else: what this set left has its source beside it."""
-    with explained(events):
-        if events.exists() and not events.with_name(dataset.file.name).exists():
-            raise InputError(
-                f"{events} is there without {dataset.file.name}, so it may be of something else; choose another folder "
-                "with -o, or move it away"
-            )
+def _check_place(dataset: Dataset, directory: Path) -> None:
+    """Raises InputError if the tables there may be of something else: what a set left has its source beside it, alone."""
+    source = dataset.file.name
+    others = {other.file.name for other in DATASETS.values()} - {source}
+    with explained(directory):
+        for table in (directory / "events.parquet", directory / "items.parquet"):
+            if not table.exists():
+                continue
+            beside = sorted(name for name in others if (directory / name).exists())
+            if beside or not (directory / source).exists():
+                how = f"beside {beside[0]}" if beside else f"without {source}"
+                raise InputError(
+                    f"{table} is there {how}, so it may be of something else; choose another folder with -o, or move it "
+                    "away"
+                )
 
 
 def write_tables(tables: Tables, directory: Path) -> tuple[Path, Path]:
@@ -208,7 +215,7 @@ def movielens_100k_from_wheel() -> Tables:
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--retries=1", "--timeout=15", "--dest", folder, RECBOLE]
+        command += ["--disable-pip-version-check", "--retries=1", "--timeout=15", "--dest", folder, RECBOLE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or len(wheels) != 1:

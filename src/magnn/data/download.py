@@ -15,10 +15,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from magnn.errors import DownloadError, InputError, StorageError
-from magnn.storage import atomic_file, file_sha256
+from magnn.storage import alone, atomic_file, file_sha256
 
 CHUNK = 1 << 18
 TIMEOUT = 20.0  # seconds without a byte
+AGAIN = "run the same again to go on from where it stopped"
 
 # Called with bytes so far and bytes in all (None if the server does not say).
 BytesProgress = Callable[[int, int | None], None]
@@ -38,7 +39,7 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
         sha256: of the whole file, hexadecimal; None where none is known.
 
     Raises:
-        InputError: the URL has another scheme, or is none.
+        InputError: the URL has another scheme, or is none, or another process is fetching the file.
         DownloadError: the address cannot be reached, or the hash is wrong (what came is deleted).
         StorageError: the file cannot be written.
     """
@@ -50,23 +51,25 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
         raise InputError(f"{url}: only http, https and file addresses are fetched, such as file:///data")
     part = path.with_name(path.name + ".part")
     try:
-        if path.exists() and sha256 in (None, file_sha256(path)):
+        if path.exists() and (sha256 is None or file_sha256(path) == sha256):
             return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(url, part, progress, unchanged_only=sha256 is None)
-        found = file_sha256(part)
-        if sha256 is not None and found != sha256:
-            part.unlink()
-            raise DownloadError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept; fetch it again")
-        part.replace(path)
-        if sha256 is None:
-            with atomic_file(path.with_name(path.name + ".sha256")) as temporary:
-                temporary.write_text(f"{found}  {path.name}\n")
+        with alone(path, "another process is fetching it; wait for its end"):
+            _fetch(url, part, progress, unchanged_only=sha256 is None)
+            found = file_sha256(part)
+            if sha256 is not None and found != sha256:
+                part.unlink()
+                raise DownloadError(
+                    f"{url}: SHA-256 is {found}, expected {sha256}; the file was not kept; fetch it again"
+                )
+            part.replace(path)
+            if sha256 is None:
+                with atomic_file(path.with_name(path.name + ".sha256")) as temporary:
+                    temporary.write_text(f"{found}  {path.name}\n")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
-        raise DownloadError(
-            f"{url}: cannot be fetched: {reason}; run the same again to go on from where it stopped"
-        ) from error
+        gone = isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410)
+        remedy = "MAGNN_DATA_MIRROR can name another folder to fetch from" if gone else AGAIN
+        raise DownloadError(f"{url}: cannot be fetched: {reason}; {remedy}") from error
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be written: {error.strerror or error}; free some space or choose another place"
@@ -88,10 +91,10 @@ def _fetch(url: str, part: Path, progress: BytesProgress | None, unchanged_only:
         if have and response.status != 206:  # the server sends it all again (a file address always does)
             have = 0
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        total = have + int(length) if length and length.isdecimal() else None
         try:
             with part.open("ab" if have else "wb") as file:
-                while chunk := response.read(CHUNK):
+                while chunk := _read(response):
                     file.write(chunk)
                     have += len(chunk)
                     if progress:
@@ -104,13 +107,23 @@ def _fetch(url: str, part: Path, progress: BytesProgress | None, unchanged_only:
 
 def _answer(url: str, have: int) -> Any:
     """The open response, of the bytes from `have` on if the server can; None where there are none."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:
             return None
         raise
+    except ValueError as error:  # an address, or that of a proxy, which is none after all
+        raise urllib.error.URLError(str(error)) from error
+
+
+def _read(response: Any) -> bytes:
+    """The next bytes; what goes wrong with a file that is read is not taken for a fault of the file that is written."""
+    try:
+        return bytes(response.read(CHUNK))
+    except OSError as error:
+        raise urllib.error.URLError(error) from error
 
 
 def _set_time(part: Path, headers: HTTPMessage) -> None:
