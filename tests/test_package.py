@@ -1,6 +1,11 @@
-"""What `import magnn` offers."""
+"""What `import magnn` offers, and that the README uses it as it is."""
 
 import inspect
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
 
 import magnn
 
@@ -9,3 +14,17 @@ def test_every_public_name_is_there_and_documented() -> None:
     for name in magnn.__all__:
         assert inspect.getdoc(getattr(magnn, name)), name
     assert set(magnn.__all__) == set(magnn._HOMES)
+
+
+def test_the_program_of_the_readme_runs(
+    small_log: tuple[pl.DataFrame, pl.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    (program,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    user, item = pl.col("user_id").cast(str), pl.col("item_id").cast(str)
+    events, items = small_log
+    monkeypatch.chdir(tmp_path)
+    events.with_columns(user.replace("3", "alice"), item.replace("0", "heat")).write_csv("events.csv")
+    items.with_columns(item.replace("0", "heat")).write_csv("items.csv")
+    exec(compile(program, readme, "exec"), {})
+    assert Path("report.html").stat().st_size > 10_000 and magnn.load("model").recommend("alice")

@@ -292,5 +292,9 @@ def test_a_bug_is_one_line_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
         raise ZeroDivisionError("by zero\nsecond line")
 
     monkeypatch.setattr("magnn.recommender.load", broken)
+    monkeypatch.delenv("MAGNN_DEBUG", raising=False)
     result = shell("similar", "model", "1")
     assert result.code == 1 and "a bug in magnn: ZeroDivisionError: by zero" in result.error
+    monkeypatch.setenv("MAGNN_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        shell("similar", "model", "1")

@@ -20,6 +20,7 @@ from rich.console import Console
 import magnn
 from magnn.cli import bars, console
 from magnn.recommender import Recommended
+from magnn.training.trainer import EpochLog, Progress
 from tests.cli.driver import Shell
 from tests.conftest import SMALL_MODEL
 
@@ -404,3 +405,20 @@ def test_ctrl_c_where_nobody_validates_does_not_say_that_the_graph_is_silent(
     part = magnn.load("model").graph_part
     assert part is not None and not part.mixture.is_silent
     assert "its part of every score is 0" not in result.err
+
+
+def test_the_bars_of_a_training_and_of_a_report_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, width=120))
+    log = EpochLog("select", 2, 0.5, 1, 1, {"recall@10": 0.1, "ndcg@10": 0.2})
+    with bars.training_bar() as update:
+        update(Progress("select", 1, 3, 1, 2))
+        update(Progress("select", 2, 3, 2, 2, log))
+    assert "epoch 2/3" in screen.getvalue() and "loss 0.500  recall@10 0.1000  ndcg@10 0.2000" in screen.getvalue()
+    with bars.steps_bar() as step:
+        step("measuring", 0, 4)
+        step("drawing", 2, 4)
+    assert "drawing" in screen.getvalue() and "step 3/4" in screen.getvalue()
+    with bars.spinner("loading") as say:
+        say("evaluating [it]")
+    assert "evaluating [it]" in screen.getvalue(), "no markup"

@@ -1,7 +1,10 @@
 """A fit that is interrupted, and one that goes on from its checkpoints."""
 
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,13 @@ from magnn.training.trainer import Progress
 from tests.worlds import SMALL, config, log_of, small_world, weights_equal
 
 
+@pytest.fixture(autouse=True)
+def saved_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a save takes beside an epoch."""
+    timeless = SimpleNamespace(monotonic=lambda: 0.0, perf_counter=time.perf_counter)
+    monkeypatch.setattr(fitting, "time", timeless)
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("stop_after", [("select", 1), ("select", 3), ("refit", 1)])
 def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_after: tuple[str, int]) -> None:
@@ -30,8 +40,12 @@ def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_aft
 
     cut = magnn.fit(split, config=settings, checkpoints=tmp_path, progress=stop)
     assert not cut.completed and not cut.refit
-    resumed = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True)
+    trained: set[tuple[str, int]] = set()
+    listen: Callable[[Progress], None] = lambda at: trained.add((at.phase, at.epoch))  # noqa: E731
+    resumed = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True, progress=listen)
     assert resumed.completed and resumed.refit
+    phase, last = stop_after
+    assert not trained & {(phase, epoch) for epoch in range(1, last + 1)}, "what a checkpoint holds is not done again"
     assert weights_equal(resumed, whole)
     assert [(log.phase, log.epoch, log.loss, log.metrics) for log in resumed.logs] == [
         (log.phase, log.epoch, log.loss, log.metrics) for log in whole.logs
