@@ -26,7 +26,7 @@ clean:
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "magnn needs Python 3.11 to 3.13")'
-	rm -f $@*  # a link to a Python that is gone
+	rm -f $@* $(VENV)/.installed*  # a link to a Python that is gone, and what was installed for it
 	$(PYTHON) -m venv $(VENV) || { rm -f $@*; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt

@@ -10,18 +10,23 @@ STATUS = Path("/proc/self/status")  # of Linux
 def peak_gib() -> float:
     """Peak resident memory of this process, in GiB.
 
-    Where the system tells it (VmHWM), of the program alone: getrusage takes in the process that started it, as large as it
-    was at the time.
+    Where the system tells it, of the program alone. What getrusage tells takes in the peak of the process that started it.
     """
-    if STATUS.exists():
-        told = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
-        return int(told["VmHWM"].removesuffix("kB")) / 2**20
-    return _rusage_gib(resource.RUSAGE_SELF)
+    alone = _of_the_program()
+    return _rusage_gib(resource.RUSAGE_SELF) if alone is None else alone
 
 
 def peak_gib_of_children() -> float:
-    """Of the largest process that this one has started and waited for, or of this one, if that was larger at the time."""
+    """Of the largest process that this one has started and waited for, or of this one until then, if that was larger."""
     return _rusage_gib(resource.RUSAGE_CHILDREN)
+
+
+def _of_the_program() -> float | None:
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**20
+    return None
 
 
 def _rusage_gib(who: int) -> float:

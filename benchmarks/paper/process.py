@@ -24,6 +24,7 @@ from magnn.fitting import check_device
 from magnn.ranking.rank import rank
 
 STOPPED = 130  # what a shell says of a process that Ctrl-C ended
+IN_USE = 3
 
 
 def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu", quiet: bool = False) -> Run:
@@ -36,7 +37,7 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
 
     Raises:
         KeyboardInterrupt: it was stopped; another call goes on from there.
-        InputError: its log is not there; nothing is recorded.
+        InputError: its log is not there, or another process trains it; nothing is recorded.
     """
     log_path(spec.data)
     command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json(), device]
@@ -45,6 +46,8 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
     code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
     if code in (STOPPED, -signal.SIGINT):  # the second, before it could answer
         raise KeyboardInterrupt
+    if code == IN_USE:
+        raise InUseError(f"{spec.path.stem}: another process is training it; wait for its end")
     if code:
         return failed(spec, f"the process ended with {code}{', killed, as for want of memory' if code == -9 else ''}")
     return load(spec) or failed(spec, "it left no result")
@@ -135,9 +138,8 @@ if __name__ == "__main__":
         done = run(task, *sys.argv[2:])
     except (KeyboardInterrupt, Interrupted):
         done = None
-    except InUseError as error:  # no result of this run: the other process will have one
-        print(error, file=sys.stderr)
-        done = None
+    except InUseError:  # no result of this process: the other will have one
+        sys.exit(IN_USE)
     except Exception:
         done = failed(task, traceback.format_exc())
     sys.exit(0 if done else STOPPED)

@@ -104,7 +104,9 @@ def test_every_set_is_listed_with_what_is_fetched(shell: Shell) -> None:
 
 def test_a_bar_for_each_file_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = StringIO()
-    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=out, force_terminal=True, width=100))
+    monkeypatch.setattr(
+        bars, "console_of", lambda stderr: Console(file=out, force_terminal=True, force_interactive=True, width=100)
+    )
     with bars.download_bar() as begin:
         begin("a.csv")(512, 1024)
         begin("reading a.csv")(1024, 1024)

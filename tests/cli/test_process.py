@@ -409,7 +409,9 @@ def test_ctrl_c_where_nobody_validates_does_not_say_that_the_graph_is_silent(
 
 def test_the_bars_of_a_training_and_of_a_report_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = StringIO()
-    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr(
+        bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, force_interactive=True, width=120)
+    )
     log = EpochLog("select", 2, 0.5, 1, 1, {"recall@10": 0.1, "ndcg@10": 0.2})
     with bars.training_bar() as update:
         update(Progress("select", 1, 3, 1, 2))

@@ -116,7 +116,9 @@ def test_a_place_that_cannot_be_written(shell: Shell, saved_model: Path) -> None
 @pytest.mark.parametrize(("done", "shown"), [(7, "ranking"), (40, "joining")])
 def test_the_bar_counts_users_on_a_terminal(monkeypatch: pytest.MonkeyPatch, done: int, shown: str) -> None:
     screen = StringIO()
-    monkeypatch.setattr(bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, width=80))
+    monkeypatch.setattr(
+        bars, "console_of", lambda stderr: Console(file=screen, force_terminal=True, force_interactive=True, width=80)
+    )
     with bars.users_bar() as update:
         update(BatchProgress(0, 40, "[/] going on"))
         update(BatchProgress(done, 40))

@@ -102,11 +102,13 @@ def states() -> list[str]:
 def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
     running = subprocess.Popen([*PYTHON, *TUNE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while (found := states())[-1:] != ["RUNNING"] or "COMPLETE" not in found:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.01)
-    running.kill()
-    running.wait()
+    try:
+        while (found := states())[-1:] != ["RUNNING"] or "COMPLETE" not in found:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
+    finally:
+        running.kill()
+        running.wait()
     before = states()  # not earlier: a process that only stands still may hold SQLite's lock, and nothing could be read
     assert "RUNNING" in before, "it was to be killed in a trial"
     result = logged(*TUNE, "--trials", "1")
@@ -233,7 +235,7 @@ def test_every_search_can_be_drawn(tuned: Tuned, tmp_path: Path) -> None:
 def test_the_bar_shows_trial_epoch_and_best(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal = Console(stderr=True, force_terminal=True, width=100)
+    terminal = Console(stderr=True, force_terminal=True, force_interactive=True, width=100)
     monkeypatch.setattr(bars, "console_of", lambda stderr: terminal)
     with bars.tuning_bar() as update:
         update(TuningProgress(7, 90.0, 600.0, None, 0.1234, 0.1111, earlier=6))

@@ -22,11 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 import magnn
-from benchmarks.peak import peak_gib
 from magnn.data.interactions import Histories
 from magnn.ranking.baselines import KnnSettings, item_knn, popularity
 from magnn.ranking.evaluate import evaluate_scorer
 from magnn.ranking.rank import Scorer, rank
+
+sys.path.append(str(Path(__file__).parents[3]))
+
+from benchmarks.peak import peak_gib
 
 EASE_ITEMS = 20_000
 

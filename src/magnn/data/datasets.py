@@ -39,7 +39,7 @@ class RawFile:
     Attributes:
         sha256: hexadecimal; None where the source publishes none.
         size: in bytes, some rounded: for the list. None where it is not known.
-        records: how many the source says it holds; None where it does not say.
+        records: how many the source says it holds; None where it does not say, or is not compared.
     """
 
     url: str

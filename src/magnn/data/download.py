@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from email.utils import formatdate, parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, InvalidURL
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,8 +67,9 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
                     temporary.write_text(f"{found}  {path.name}\n")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
-        gone = isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410)
-        remedy = "MAGNN_DATA_MIRROR can name another folder to fetch from" if gone else AGAIN
+        wrong = isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410)
+        wrong |= isinstance(error, InvalidURL) or isinstance(error.__cause__, ValueError)
+        remedy = "MAGNN_DATA_MIRROR can name another folder to fetch from" if wrong else AGAIN
         raise DownloadError(f"{url}: cannot be fetched: {reason}; {remedy}") from error
     except OSError as error:
         raise StorageError(
