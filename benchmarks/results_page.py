@@ -30,11 +30,11 @@ How fair it is:
   judged. Grids are small, and some of the best are at an edge of theirs. Below each table stands which settings of a
   network have not been tried, for some although there was time left.
 - An hour of training on two cores is for all settings of a peer, one after the other. Some had more (eSASRec on Amazon
-  Beauty: 83 minutes for three settings). Some had less, from six minutes to half an hour. That ended seven trainings:
-  RecBole's GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, its SASRec on MovieLens-1M with the protocol
-  `paper`, its GRU4Rec's third setting on Amazon Beauty and, there with the protocol `paper`, its GC-SAN's third and
-  eSASRec. What time ended is judged at the best of the epochs that it reached, and the final fit of a table with a refit
-  has as many epochs.
+  Beauty 83 minutes for three settings, on MovieLens-1M 61 for one). Some had less, from six minutes to half an hour.
+  That ended seven trainings: RecBole's GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, its SASRec on
+  MovieLens-1M with the protocol `paper`, its GRU4Rec's third setting on Amazon Beauty and, there with the protocol
+  `paper`, its GC-SAN's third and eSASRec. What time ended is judged at the best of the epochs that it reached, and the
+  final fit of a table with a refit has as many epochs.
 - Patience is ten epochs without a better one for RecBole's networks (its BPR: twenty) and for RecTools' SASRec with a
   softmax over all items, fifty for what RecTools trains with drawn items; on latest-small five times as many for RecTools.
 - Settings and epochs are chosen on the validation events, for implicit and the networks of RecBole and RecTools on 5,000
