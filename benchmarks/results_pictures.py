@@ -74,9 +74,9 @@ def plot_time(folder: Path, runs: Sequence[Run], letters: Mapping[str, str], nam
     axis.margins(x=0.22)
     figure.draw_without_rendering()  # so that names are placed in the layout that is saved
     # Names that write over nothing. Bounded by steps: by time, the default, no two pictures were the same.
-    x, y = zip(*points, strict=True)
+    at_x, at_y = zip(*points, strict=True)
     line = {"arrowstyle": "-", "color": "gray", "lw": 0.6}
-    adjust_text(names, x, y, target_x=x, target_y=y, ax=axis, iter_lim=300, arrowprops=line)
+    adjust_text(names, at_x, at_y, target_x=at_x, target_y=at_y, ax=axis, iter_lim=300, arrowprops=line)
     _save(folder, figure, name)
 
 
