@@ -151,10 +151,7 @@ def read_artifact(path: Path) -> Fitted:
 
 def _is_still(path: Path, manifest: Any) -> bool:
     """Whether the model is the one that was there before: not replaced by another while it was read."""
-    try:
-        return bool(_read_manifest(path) == manifest)
-    except (OSError, ValueError):
-        return False
+    return bool(_manifest_of_ours(path) == manifest)
 
 
 def _read(path: Path, manifest: Any) -> Fitted:
@@ -191,10 +188,16 @@ def _read(path: Path, manifest: Any) -> Fitted:
 
 def is_artifact(path: Path) -> bool:
     """Whether `path` is a directory with a magnn manifest, of whatever version."""
+    return _manifest_of_ours(path) is not None
+
+
+def _manifest_of_ours(path: Path) -> Any:
+    """None where there is no magnn manifest."""
     try:
-        return bool(_read_manifest(path)["format"] == FORMAT)
+        manifest = _read_manifest(path)
+        return manifest if manifest["format"] == FORMAT else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def check_destination(path: Path) -> None:
@@ -288,12 +291,8 @@ def _manifest(path: Path) -> Any:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
     if not found:
         raise ArtifactError(f"{path}: no such model; magnn fit EVENTS -o {path} makes one")
-    try:
-        manifest = _read_manifest(path)
-        is_ours = bool(manifest["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
-        is_ours = False
-    if not is_ours:
+    manifest = _manifest_of_ours(path)
+    if manifest is None:
         raise ArtifactError(f"{path} is not a magnn model: it has no readable {MANIFEST}")
     written = manifest.get("format_version")
     if not isinstance(written, int) or written != FORMAT_VERSION:

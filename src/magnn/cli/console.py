@@ -160,9 +160,8 @@ def explanation(found: "Explanation") -> None:
     parts.add_row("score", f"{found.score:.{digits}f}", "")
     out.print(parts)
     if found.by_item:
-        recent = Table(
-            Column("the last items, latest first", overflow="fold")
-        )  # an id that ends in dots cannot be copied
+        # An id that ends in dots could not be copied.
+        recent = Table(Column("the last items, latest first", overflow="fold"))
         for name in (PARTS["short_term"], PARTS["co_occurrence"], "graphs", "share"):
             recent.add_column(name, justify="right")
         shown = [item for item in found.by_item if abs(found.share(item.total)) >= LEAST_SHARE]
