@@ -4,11 +4,9 @@ import dataclasses
 import hashlib
 import json
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,22 +21,15 @@ from magnn.data import datasets
 from magnn.data.datasets import MIRROR_VARIABLE
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
-from tests.cli.driver import Shell
-from tests.conftest import SMALL_MODEL
-
-MAGNN = Path(sys.executable).with_name("magnn")
-TINY = "[model]\n" + "".join(f"{name} = {value}\n" for name, value in SMALL_MODEL.items())
+from tests.cli.driver import MAGNN, Shell
 
 
 @pytest.fixture
-def logged(shell: Shell, small_log: tuple[pl.DataFrame, pl.DataFrame]) -> Shell:
+def logged(logged: Shell, small_log: tuple[pl.DataFrame, pl.DataFrame]) -> Shell:
     """A shell with events.csv, items.csv and tiny.toml."""
-    events, items = small_log
-    events.write_csv(shell.folder / "events.csv")
     hostile = pl.when(pl.col("item_id") == 0).then(pl.lit("[bold]x[/bold] [/] \U0001f3b5")).otherwise("title")
-    items.with_columns(title=hostile).write_csv(shell.folder / "items.csv")
-    shell.write("tiny.toml", TINY)
-    return shell
+    logged.write("items.csv", small_log[1].with_columns(title=hostile).write_csv())
+    return logged
 
 
 FIT = ["fit", "events.csv", "--items", "items.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "2"]
@@ -50,7 +41,7 @@ def test_from_a_log_to_recommendations_with_titles(logged: Shell) -> None:
     assert "user = user_id, item = item_id, time = timestamp" in fitted.err
     assert "split paper" in fitted.err and "magnn evaluate model" in fitted.err
     assert "\x1b" not in fitted.err and "\r" not in fitted.err, "no bars and colours where there is no terminal"
-    assert sorted(p.name for p in logged.folder.iterdir()) == ["events.csv", "items.csv", "model", "tiny.toml"]
+    assert logged.made() == ["model"]
     epochs = [json.loads(line) for line in (logged.folder / "model" / "training.jsonl").read_text().splitlines()]
     assert {"epoch", "loss", "train_seconds", "valid_seconds", "metrics"} <= epochs[0].keys()
 
@@ -265,31 +256,10 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 def test_version_and_no_arguments() -> None:
-    done = subprocess.run([MAGNN, "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*MAGNN, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"magnn {magnn.__version__}\n"
-    done = subprocess.run([MAGNN], capture_output=True, text=True, check=False)
+    done = subprocess.run(MAGNN, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "Usage: magnn" in done.stdout + done.stderr
-
-
-def test_ctrl_c_saves_and_resume_ends_where_it_would_have(logged: Shell) -> None:
-    command = [str(MAGNN), "fit", "events.csv", "-o", "model", "--config", "tiny.toml", "--epochs", "20"]
-    logged.write("tiny.toml", TINY + "[training]\npatience = 20\nbatch_size = 64\n")
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    checkpoint = logged.folder / "model.checkpoints" / "select.safetensors"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
-    assert running.returncode == 130, err
-    assert "--resume" in err and "Traceback" not in err
-    assert magnn.load("model").completed is False
-    arguments = command[1:]
-    assert logged(*arguments, "--resume").code == 0
-    resumed = (logged.folder / "model" / "model.safetensors").read_bytes()
-    assert not (logged.folder / "model.checkpoints").exists()
-    assert logged(*arguments).code == 0
-    assert (logged.folder / "model" / "model.safetensors").read_bytes() == resumed
 
 
 @pytest.mark.shared_data

@@ -1,12 +1,8 @@
 """recommend --all: everybody's lists in a file, as a person makes it, interrupts it and mistypes it."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -15,23 +11,13 @@ from rich.console import Console
 from magnn import batch
 from magnn.batch import BatchProgress
 from magnn.cli import bars
-from tests.cli.driver import Shell
+from tests.cli.driver import Shell, pressing
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six parts for the 40 users."""
     monkeypatch.setattr(batch, "CHUNK", 7)
-
-
-def pressing(at: int) -> Callable[[], Any]:
-    """In place of the bar: Ctrl-C, as the system sends it, when `at` users are done."""
-
-    @contextmanager
-    def bar() -> Iterator[Callable[[BatchProgress], None]]:
-        yield lambda progress: signal.raise_signal(signal.SIGINT) if progress.done == at else None
-
-    return bar
 
 
 def test_everybody_to_a_file_that_says_what_recommend_says(shell: Shell, saved_model: Path) -> None:
@@ -52,7 +38,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
 ) -> None:
     command = ["recommend", str(saved_model), "--all", "-o", "recs.parquet"]
     with monkeypatch.context() as patch:
-        patch.setattr(bars, "users_bar", pressing(14))
+        patch.setattr(bars, "users_bar", pressing(lambda at: at.done == 14))
         result = shell(*command)
     said = "error: interrupted: 14 of 40 users are done; the same command goes on\n"
     assert (result.code, result.out, result.err) == (130, "", said)
@@ -69,7 +55,7 @@ def test_another_command_starts_again_and_says_so(
 ) -> None:
     command = ["recommend", str(saved_model), "--all", "-o", "recs.parquet"]
     with monkeypatch.context() as patch:
-        patch.setattr(bars, "users_bar", pressing(14))
+        patch.setattr(bars, "users_bar", pressing(lambda at: at.done == 14))
         assert shell(*command).code == 130
     result = shell(*command, "-k", "3")
     note, wrote = result.err.splitlines()

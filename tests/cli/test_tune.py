@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from rich.console import Console
 
@@ -23,32 +22,23 @@ from magnn.tuning.plot import plot_search
 from magnn.tuning.result import Tuned
 from magnn.tuning.search import TuningProgress
 from magnn.tuning.study import Trial
-from tests.cli.driver import Shell
-from tests.cli.test_process import pressing, rendered
+from tests.cli.driver import MAGNN, TINY, Shell, pressing, rendered
 from tests.conftest import SMALL_MODEL
 
-PYTHON = [sys.executable, "-c", "from magnn.cli import main; main()"]
-TINY = "preset = 'paper'\n[model]\n" + "".join(f"{name} = {value}\n" for name, value in SMALL_MODEL.items())
 TUNE = ["tune", "events.csv", "-o", "s.toml", "--config", "tiny.toml"]
 
 
 @pytest.fixture
-def logged(shell: Shell, small_log: tuple[pl.DataFrame, pl.DataFrame]) -> Shell:
-    """A shell with events.csv and tiny.toml."""
-    small_log[0].write_csv(shell.folder / "events.csv")
-    shell.write("tiny.toml", TINY + "[training]\nepochs = 2\n")
-    return shell
-
-
-def beside(shell: Shell) -> list[str]:
-    given = {"events.csv", "tiny.toml"}
-    return sorted(path.name for path in shell.folder.iterdir() if path.name not in given)
+def logged(logged: Shell) -> Shell:
+    """A shell with events.csv and a tiny.toml of two epochs."""
+    logged.write("tiny.toml", f"preset = 'paper'\n{TINY}[training]\nepochs = 2\n")
+    return logged
 
 
 def test_from_a_search_to_a_fit_with_what_it_found(logged: Shell) -> None:
     found = logged(*TUNE, "--trials", "3", "--plot", "s.png")
     assert found.code == 0, found.err
-    assert beside(logged) == ["s.png", "s.study.db", "s.toml"]
+    assert logged.made() == ["s.png", "s.study.db", "s.toml"]
     assert "\x1b" not in found.err and "\r" not in found.err and "Trial" not in found.err, "nothing of Optuna's"
     assert all(words in found.out for words in ("defaults", "validation ndcg@10", "training.l2", "standard error"))
     assert "3 trials:" in found.err and "magnn fit events.csv --config s.toml" in found.err
@@ -77,7 +67,7 @@ def test_ctrl_c_saves_the_best_so_far(logged: Shell, monkeypatch: pytest.MonkeyP
         result = logged(*TUNE)
     assert result.code == 130
     assert "saved the best so far as s.toml" in result.error and "goes on from s.study.db" in result.error
-    assert beside(logged) == ["s.study.db", "s.toml"]
+    assert logged.made() == ["s.study.db", "s.toml"]
     assert make_settings(config=Path("s.toml")).model.dim == SMALL_MODEL["dim"]
     assert "going on from 3 trials" in logged(*TUNE, "--trials", "1").err
 
@@ -100,7 +90,7 @@ def states() -> list[str]:
 
 
 def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
-    running = subprocess.Popen([*PYTHON, *TUNE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([*MAGNN, *TUNE], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     try:
         while (found := states())[-1:] != ["RUNNING"] or "COMPLETE" not in found:
@@ -115,7 +105,7 @@ def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
     assert result.code == 0, result.err
     ended = ["COMPLETE" if state == "COMPLETE" else "FAIL" if state == "RUNNING" else state for state in before]
     assert states()[: len(before)] == ended and len(states()) == len(before) + 1
-    assert beside(logged) == ["s.study.db", "s.toml"]
+    assert logged.made() == ["s.study.db", "s.toml"]
 
 
 BAD: dict[str, tuple[list[str], list[str]]] = {
@@ -171,7 +161,7 @@ def test_a_library_that_is_not_installed(
     monkeypatch.setitem(sys.modules, library, None)
     result = logged(*TUNE, "--plot", "s.png")
     assert result.code == 2 and f"pip install 'magnn[{extra}]'" in result.error
-    assert beside(logged) == []
+    assert logged.made() == []
 
 
 def test_optuna_is_loaded_only_when_it_is_used() -> None:
