@@ -75,13 +75,11 @@ def additions_section(page: Page) -> None:
             continue
         page.add(
             f"## What each addition is worth: {data}, validation events",
-            f"One thing taken back at a time; protocol {protocol}, trained on train, one seed.",
+            f"One thing taken back at a time; protocol {protocol}, trained on train, one seed. p: against the one in bold, "
+            f"{TEST}, of ndcg@10.",
         )
         _table(page, finished)
         page.add(
-            f"p: against the one in bold, {TEST}, of ndcg@10. The few numbers of the graph part are learned on these very "
-            "events; on Amazon Beauty and latest-small, learned on other users, they give nearly as much "
-            "(`python -m benchmarks.unseen_graph`, docs/experiments.md).",
             provenance(f"python -m benchmarks.additions {data}", list(finished.values())),
         )
 

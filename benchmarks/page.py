@@ -56,10 +56,12 @@ WORDS = {
 }
 INTRODUCTION = """# Performance
 
-Written by `make bench`. Medians of several runs, least and most beside them, or of one where it says so; each section says
-when, where and at which commit it was measured. The machine is shared: ratios, timed in turn in one call, say more than
-seconds do. Aim: what was to be reached. Plain takes: how long the same takes in the plain way of a section, beside ours.
-Peak memory is that of the whole process.
+Written by `make bench` and, for a million items, `python -m benchmarks catalogue`. Medians of several runs, least and most
+beside them, or of one where it says so; each section says when, where and at which commit it was measured. The machine is
+shared: ratios, timed in turn in one call, say more than seconds do. Aim: what was to be reached. Plain takes: how long the
+same takes in the plain way of a section, beside ours.
+Peak memory is the largest of the process so far: rows of one section may share a process, and a small one then shows the
+peak of a larger one before it.
 """
 COLUMNS = ("what", "on", "median", "least to most", "aim", "peak memory", "plain takes")
 

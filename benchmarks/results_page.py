@@ -9,10 +9,11 @@ from benchmarks.peers.comparison import COMPARISONS
 from benchmarks.results_paper import ablation_section, main_result_section, sizes_section, tuning_section
 from benchmarks.results_peers import comparison_section
 from benchmarks.results_tables import Page
+from benchmarks.significance import TEST
 
 PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "results"
-INTRODUCTION = """# Results
+INTRODUCTION = f"""# Results
 
 Written by `python -m benchmarks.results_page`: tables and pictures from one JSON file a run (`benchmarks/results/runs/`),
 what is said of the course of a training from its log, by hand. Every system ranks the whole catalogue without what the user
@@ -23,7 +24,8 @@ were not committed.
 
 How fair it is:
 
-- The preset `best` was developed on the validation events of these four logs and of MovieLens-100K. Each of its versions
+- The preset `best` was developed on the validation events of the four logs here (Amazon CDs, Amazon Beauty, MovieLens-1M
+  and MovieLens latest-small, where ratings of 4 and more count) and of MovieLens-100K. Each of its versions
   was run on the test events after it was chosen, on MovieLens-1M at least five of them: they have been seen. But for two
   early looks, at the first defaults and at a fixed item-kNN, nothing was chosen by them (docs/experiments.md).
 - The peers have the settings of their libraries or papers and a few more; the tables say how many were tried, and which is
@@ -31,18 +33,31 @@ How fair it is:
   network have not been tried, for some although there was time left.
 - An hour of training on two cores is for all settings of a peer, one after the other. Some had more (eSASRec on Amazon
   Beauty 83 minutes for three settings, on MovieLens-1M 61 for one). Some had less, from six minutes to half an hour.
-  That ended seven trainings: RecBole's GRU4Rec, its GC-SAN and its Caser's second setting on Amazon CDs, its SASRec on
-  MovieLens-1M with the protocol `paper`, its GRU4Rec's third setting on Amazon Beauty and, there with the protocol
-  `paper`, its GC-SAN's third and eSASRec. What time ended is judged at the best of the epochs that it reached, and the
-  final fit of a table with a refit has as many epochs.
+  What time ended is judged at the best of the epochs that it reached, and the final fit of a table with a refit has as
+  many epochs. The smaller limits ended eight trainings: on Amazon CDs RecBole's GRU4Rec, GC-SAN and Caser's second
+  setting; on MovieLens-1M, protocol `paper`, RecBole's SASRec and eSASRec; on Amazon Beauty GRU4Rec's third setting and,
+  protocol `paper`, GC-SAN's third and eSASRec. The hour, or what was left of it, ended nine more: on Amazon CDs
+  RecBole's SASRec, HGN's third setting and eSASRec; on Amazon Beauty eSASRec's second setting; on MovieLens-1M,
+  leave-one-out, RecBole's SASRec, GRU4Rec, GC-SAN and Caser's third setting, and eSASRec.
 - Patience is ten epochs without a better one for RecBole's networks (its BPR: twenty) and for RecTools' SASRec with a
   softmax over all items, fifty for what RecTools trains with drawn items; on latest-small five times as many for RecTools.
 - Settings and epochs are chosen on the validation events, for implicit and the networks of RecBole and RecTools on 5,000
   of the users at most; where a setting was taken over from another table, it was chosen there. Of `best`, the eleven
-  numbers that mix its network with its item graph are learned from these events too, also without a refit.
+  numbers of the graph part are learned from these events too, also without a refit; on Amazon Beauty and latest-small,
+  learned on other users, they give nearly as much (`python -m benchmarks.unseen_graph`, docs/experiments.md).
 - RecTools trains with this project's faster scoring, padding and dropout, RecBole from 2026-11-28 on with its dropout,
   padding and graphs, implicit as it is (docs/experiments.md, Speed).
 - Where systems are compared by p, it is the users that vary: with one seed each, a small difference may be the seed's.
+
+How to read the tables of systems:
+
+- p: against magnn best, {TEST}.
+- Settings: as many were tried on the validation events. Epochs: up to the best on the validation events, of those trained
+  where that is on record.
+- Fit: of the chosen setting, choosing the epoch and, where there is one, the final fit. A letter names the machine, and
+  times compare only between runs of one.
+- Peak memory: of the training process. Until 2026-11-29 that of the one which started it was taken in, so less than half a
+  GiB is not told apart.
 """
 
 

@@ -140,7 +140,7 @@ def ablation_section(page: Page) -> None:
                 mean_sd(runs, "recall@10"),
                 number(published.CDS_ABLATION[name][1]),
                 mean_sd(runs, "ndcg_fixed@10"),
-                ", ".join(number(run.metrics["recall@10"]) + ("" if run.device == "cpu" else "*") for run in runs),
+                ", ".join(number(run.metrics["recall@10"]) + _on_gpu([run]) for run in runs),
                 against_full.get(name, ""),
                 against_gated.get(name, ""),
             ]
@@ -178,6 +178,11 @@ def _against(reference: str, groups: Mapping[str, Sequence[Run]]) -> dict[str, s
     return {name: p_words(p) for name, p in zip(tests, corrected, strict=True)}
 
 
+def _on_gpu(runs: Sequence[Run]) -> str:
+    """A star for runs of which one was not trained on a CPU."""
+    return "" if all(run.device == "cpu" for run in runs) else "*"
+
+
 def sizes_section(page: Page) -> None:
     """Heads and memory units."""
     found = {
@@ -189,12 +194,12 @@ def sizes_section(page: Page) -> None:
         return
     page.add(
         "## Heads and memory units: Amazon CDs",
-        f"The other stays at {DEFAULT_SIZE}. Where there is no ±, it is one seed.",
+        f"The other stays at {DEFAULT_SIZE}. Where there is no ±, it is one seed. *: trained on a GPU.",
     )
     page.table(
         ("recall@10", *map(str, SIZES)),
         [
-            [words, *(mean_sd(found[setting, size], "recall@10") for size in SIZES)]
+            [words, *(mean_sd(runs, "recall@10") + _on_gpu(runs) for runs in (found[setting, size] for size in SIZES))]
             for setting, words in (("heads", "attention heads h"), ("memory_units", "memory units m"))
         ],
     )

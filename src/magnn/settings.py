@@ -38,8 +38,8 @@ class Settings(BaseModel):
 
 PRESETS = {
     # What we would use ourselves: the paper's network with a window weighted by age and one vector an item, without taste
-    # (a row for each user overfits), under a loss that looks at the top of the list; and its item graph given a part of the
-    # score. Chosen on the validation events of several logs (docs/experiments.md).
+    # (a row for each user overfits), under a loss that looks at the top of the list; and two graphs of items given a part
+    # of the score. Chosen on the validation events of several logs (docs/experiments.md).
     "best": Settings(
         preset="best",
         model=ModelConfig(

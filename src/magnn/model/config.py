@@ -32,13 +32,13 @@ class ModelConfig(BaseModel):
     cooccurrence: bool = Field(True, description="bilinear item co-occurrence over the short-term window")
     graph_steps: int = Field(3, ge=1, description="how many events ahead the item graph links")
     graph_links: int = Field(
-        0, ge=0, description="nearest items that an item is linked to in the item graph; 0 for all"
+        0, ge=0, description="of the item graph: a link stays that is among so many nearest of either item; 0 keeps all"
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="on the query, in training")
     cosine: Annotated[bool | None, OrAuto] = Field(
         False,
         description="score with queries and items of unit length, times cosine_scale; "
-        f"auto: on a log with fewer than {VERY_DENSE} events an item",
+        f"auto: with fewer than {VERY_DENSE} training events an item",
     )
     cosine_scale: float = Field(10.0, gt=0, allow_inf_nan=False, description="1 / temperature of cosine scores")
     recency: bool = Field(
@@ -47,7 +47,7 @@ class ModelConfig(BaseModel):
     feed_forward: Annotated[bool | None, OrAuto] = Field(
         False,
         description="a layer on the sum of the parts, for what they say together; "
-        f"auto: on a log with {DENSE} events an item or more",
+        f"auto: with {DENSE} training events an item or more",
     )
     tied: bool = Field(False, description="an item is one vector, in histories and in lists; the paper has two")
     init_std: float = Field(

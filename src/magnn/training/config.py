@@ -33,7 +33,7 @@ class TrainingConfig(BaseModel):
         60,
         ge=1,
         description=f"epochs at most; early stopping may end before; auto: {FEW_EPOCHS}, and fewer where that would be "
-        f"more than {MANY_EVENTS:,} events",
+        f"more than some {MANY_EVENTS:,} training events",
     )
     batch_size: Annotated[int | None, OrAuto] = Field(
         None,
@@ -62,7 +62,7 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=1,
         description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; auto: "
-        f"0.3 on a log with up to 20 events an item, less on a denser one, 0 from {VERY_DENSE} on",
+        f"0.3 with up to 20 training events an item, less with more, 0 from {VERY_DENSE} on",
     )
     candidates: int = Field(
         4096,
