@@ -28,6 +28,7 @@ from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
 from magnn.storage import atomic_directory, check_place, explained, file_sha256
+from magnn.torch_state import own_state
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
@@ -45,7 +46,7 @@ FILES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """A trained network with the log it was fitted on.
 
@@ -135,11 +136,13 @@ def read_artifact(path: Path) -> Fitted:
 
     Raises:
         ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
+        InputError: PyTorch's defaults for tensors are others than float32 on the CPU.
     """
     while True:
         manifest = _manifest(path)
         try:
-            found = _read(path, manifest)
+            with own_state():
+                found = _read(path, manifest)
         except ArtifactError:
             if _is_still(path, manifest):
                 raise
@@ -166,7 +169,9 @@ def _read(path: Path, manifest: Any) -> Fitted:
         model.load_state_dict(load_file(path / "model.safetensors"))
         graph = None
         if settings.graph.neighbours:
-            graph = _graph(load_file(path / "graph.safetensors"), settings.graph.recent, split.events.n_items)
+            # As it is now: what safetensors reads stays the file's, which another model may take the place of.
+            tensors = {name: value.clone() for name, value in load_file(path / "graph.safetensors").items()}
+            graph = _graph(tensors, settings.graph.recent, split.events.n_items)
         lines = (path / "training.jsonl").read_text(encoding="utf-8").splitlines()
         logs = [EpochLog(**json.loads(line)) for line in lines]
         return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"], graph)

@@ -1,5 +1,6 @@
 """How good a recommender is, beside the baselines, on events it was not trained on."""
 
+import operator
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from magnn.recommender import Recommender
 MODEL = "MA-GNN"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
     """Evaluations under one protocol, by system: "MA-GNN", "item-knn", "popularity".
 
@@ -105,6 +106,7 @@ def evaluate(
         raise InputError(
             "the validation events were trained on in the final fit; fit with --no-refit (refit=False) to rank them"
         )
+    k = operator.index(k)
     check_k(k, fitted.events.n_items)
     history, held_out = (fitted.train_and_valid, fitted.test) if on == "test" else (fitted.train, fitted.valid)
     trained_on = fitted.train_and_valid if recommender.refit else fitted.train

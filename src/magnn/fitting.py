@@ -1,12 +1,14 @@
 """Fitting: choose the epoch and the graph's weights on the validation events, then train on all that is not test."""
 
 import hashlib
+import operator
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 import torch
@@ -25,6 +27,7 @@ from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Config, Settings, make_settings
 from magnn.storage import alone, explained
+from magnn.torch_state import own_state, seed_device
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
 from magnn.training.trainer import EpochLog, Progress, Saver, TrainingState, make_optimizer, train
@@ -52,7 +55,7 @@ def fit(
         split: from `magnn.split`. Where no user has both training and validation events (protocol "none", or "time" if
             all who come later are new), all epochs are run, once, and what weighs the graph's counts is not learned.
         preset, config, epochs: see `magnn.settings.make_settings`.
-        seed: the same seed on the same machine gives the same model.
+        seed: the same seed on the same machine gives the same model. Fits in several threads wait for each other.
         refit: False stops after the first phase, for comparison with leaderboards that never train on validation events.
         device: where to train, "cpu" or, with a build of PyTorch for it, "cuda"; the result is on the CPU.
         checkpoints: directory for checkpoints; created. Without `resume`, those that a fit left there are removed.
@@ -64,12 +67,13 @@ def fit(
 
     Raises:
         InputError: unusable settings, no such device, a seed out of range, no training event, checkpoints of another run or
-            in use by one, or a training that diverges.
+            in use by one, a training that diverges, or PyTorch's defaults for tensors are others than float32 on the CPU.
         StorageError: the checkpoints cannot be written.
         Interrupted: Ctrl-C came before the first epoch was finished.
     """
     settings = make_settings(preset, config, epochs)
     check_device(device)
+    seed = operator.index(seed)
     check_seed(seed)
     history, held_out = split.train, split.valid
     selecting = len(users_to_judge(history, held_out)) > 0
@@ -85,8 +89,8 @@ def fit(
     if device == "cuda":
         torch.cuda.init()  # type: ignore[no-untyped-call]
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    # A seed is one of every device in use. The caller's random numbers go on afterwards as if nothing had been.
-    with nullcontext() if checkpoints is None else alone(checkpoints, others), torch.random.fork_rng(list(gpus)):
+    place = nullcontext() if checkpoints is None else alone(checkpoints, others)
+    with ONE_AT_A_TIME, place, own_state(gpus):
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
         run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
@@ -137,6 +141,7 @@ def check_seed(seed: int) -> None:
 PHASES = ("select", "refit", "train")
 GRAPH_PHASE = "graph"
 SEEDS = 2**64  # that PyTorch takes
+ONE_AT_A_TIME = RLock()  # PyTorch has one stream of random numbers for all threads
 JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million items, everybody in most logs
 
 
@@ -167,7 +172,7 @@ class _Run:
     ) -> tuple[MAGNN, TrainingState, bool]:
         """Train a fresh network on `history`; the frozen model, the final state, and whether it ran to its end."""
         shape, training = self.settings.model, self.settings.training
-        torch.manual_seed(self.seed)  # the initial weights
+        seed_device(self.seed, self.device)  # the initial weights
         graph = ItemGraph.of(history, shape) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
         windows = training_windows(
@@ -231,7 +236,7 @@ class _Run:
         log = EpochLog(GRAPH_PHASE, epoch, 0.0, *seconds, metrics)
         if self.progress:
             self.progress(Progress(GRAPH_PHASE, 1, 1, 1, 1, log))
-        return part, [log]
+        return replace(part), [log]  # without what it holds ready for scores, as large as itself
 
     def _fingerprint(self, history: Histories, held_out: Histories | None, epochs: int) -> str:
         digest = hashlib.sha256(self.settings.model_dump_json().encode())

@@ -54,7 +54,7 @@ class Recommendations(list[Recommended]):
         return html_table(("rank", "item", "title", "score"), rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recommender(Fitted):
     """A fitted model, ready for use. `magnn.fit` makes one, `magnn.load` reads one back."""
 

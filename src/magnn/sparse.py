@@ -6,6 +6,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from magnn.errors import InputError
+
 
 def from_scipy(matrix: sp.csr_array) -> Tensor:
     """The same matrix as a sparse tensor, in the same memory where its indices have 32 bits."""
@@ -23,9 +25,26 @@ def transposed(matrix: Tensor) -> Tensor:
 
 
 def csr(crow: Tensor, column: Tensor, values: Tensor, size: tuple[int, int]) -> Tensor:
-    """A sparse tensor in rows (CSR), from where its rows begin, and the column and value of each entry."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # only products are used
-        return torch.sparse_csr_tensor(
-            crow.to(torch.int32), column.to(torch.int32), values, size=size, check_invariants=False
+    """A sparse tensor in rows (CSR), from where its rows begin, and the column and value of each entry.
+
+    Raises:
+        InputError: there are too many entries for PyTorch's products, which count them in 32 bits.
+    """
+    check_entries(len(values))
+    return torch.sparse_csr_tensor(
+        crow.to(torch.int32), column.to(torch.int32), values, size=size, check_invariants=False
+    )
+
+
+def check_entries(number: int) -> None:
+    """Raises InputError for more entries than 32 bits can count."""
+    if number >= 2**31:
+        raise InputError(
+            f"{number:,} links of items are too many for one matrix (up to {2**31 - 1:,}); "
+            "set graph_links in [model], or neighbours in [graph], to less (--config)"
         )
+
+
+with warnings.catch_warnings():  # PyTorch says once in a process that these are in beta; only products are used
+    warnings.simplefilter("ignore")
+    csr(torch.zeros(1), torch.zeros(0), torch.zeros(0), (0, 0))

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
@@ -147,9 +148,13 @@ def _followed(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve fails on a link to itself, differently from version to version
 
 
+_READING_UMASK = Lock()  # the system tells it only in exchange for another
+
+
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _READING_UMASK:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

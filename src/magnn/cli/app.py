@@ -119,7 +119,9 @@ app.command()(tune)
 @app.command()
 def evaluate(
     model: ModelPath,
-    on: Annotated[HeldOut, typer.Option(help="Held-out events to rank.")] = HeldOut.test,
+    on: Annotated[
+        HeldOut, typer.Option(help="Held-out events to rank; valid needs a model of fit --no-refit.")
+    ] = HeldOut.test,
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:

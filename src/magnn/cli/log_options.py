@@ -50,9 +50,9 @@ class LogOptions:
     time_col: Annotated[str | None, typer.Option(metavar="C", help="Time column, if not recognised.")] = None
     rating_col: Annotated[str | None, typer.Option(metavar="C", help="Rating column, if not recognised.")] = None
     min_rating: Annotated[float | None, typer.Option(metavar="R", help="Drop events rated lower.")] = None
-    repeats: Annotated[RepeatsName, typer.Option(help="Of a user's repeated events with an item, keep which.")] = (
-        RepeatsName.first
-    )
+    repeats: Annotated[
+        RepeatsName, typer.Option(help="Of a user's several events with one item, keep the first, or all.")
+    ] = RepeatsName.first
     min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1
     min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1
     k_core: Annotated[bool, typer.Option("--k-core", help="Repeat the two minimums until nothing more is dropped.")] = (

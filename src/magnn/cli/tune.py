@@ -44,7 +44,7 @@ def tune(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the search, as .png or .svg (needs magnn[plots]).")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same trials.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Same seed on the same machine, same trials.")] = 0,
 ) -> None:
     """Search better settings, on the validation events.
 

@@ -64,7 +64,7 @@ def download(url: str, path: Path, sha256: str | None, progress: BytesProgress |
             part.replace(path)
             if sha256 is None:
                 with atomic_file(path.with_name(path.name + ".sha256")) as temporary:
-                    temporary.write_text(f"{found}  {path.name}\n")
+                    temporary.write_text(f"{found}  {path.name}\n", encoding="utf-8", newline="\n")
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         wrong = isinstance(error, urllib.error.HTTPError) and error.code in (403, 404, 410)

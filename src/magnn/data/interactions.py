@@ -14,7 +14,7 @@ from magnn.errors import UnknownIdError
 Id = int | str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Histories:
     """Item sequences of U users as one flat array: user u owns `items[offsets[u]:offsets[u + 1]]`.
 
@@ -74,7 +74,7 @@ class Histories:
         return Histories(self.items[keep], kept_before[self.offsets], self.n_items)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Interactions:
     """An event log with integer ids. The outside ids live here and in no other object.
 

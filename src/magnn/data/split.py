@@ -17,7 +17,7 @@ Protocol = Literal["paper", "leave-one-out", "time", "none"]
 TRAIN, VALID, TEST = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """An event log with each event's part.
 

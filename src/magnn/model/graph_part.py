@@ -15,8 +15,9 @@ with its square.
 Shapes: N = items, B = users asked about, R = recent items, G = graphs (2).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from magnn.data.graph import followed_by, near_co_occurrence, nearest
 from magnn.data.interactions import Histories
-from magnn.sparse import from_scipy
+from magnn.sparse import check_entries, from_scipy
 
 SHRINK = 5.0
 
@@ -90,7 +91,7 @@ class Mixture(nn.Module):
         return (-self.decay_G[graph].abs() * age_X).exp()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GraphPart:
     """The two graphs with the numbers that weigh them.
 
@@ -113,6 +114,10 @@ class GraphPart:
     recent: int
     mixture: Mixture
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: its fields, without what is computed from them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @cached_property
     def weighted(self) -> sp.csr_array:
         """exp(scale) * G of each graph, one under the other, (G * N, N)."""
@@ -124,6 +129,7 @@ class GraphPart:
                 counts_X, column_X = torch.from_numpy(graph.data), torch.from_numpy(graph.indices.astype(np.int64))
                 values.append(self.mixture.edges(number, counts_X, log_counts_N[row_X], log_counts_N[column_X]))
         stacked: sp.csr_array = sp.vstack(self.graphs, format="csr")
+        check_entries(stacked.nnz)
         indices, bounds = stacked.indices.astype(np.int32), stacked.indptr.astype(np.int32)
         return sp.csr_array((torch.cat(values).numpy(), indices, bounds), shape=stacked.shape)
 

@@ -14,7 +14,7 @@ from magnn.ranking.metrics import PER_USER, bootstrap_ci95, coverage, hits, per_
 from magnn.ranking.rank import Scorer, rank
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """Metrics of one ranking.
 

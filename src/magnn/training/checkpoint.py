@@ -50,7 +50,8 @@ def load_checkpoint(path: Path, fingerprint: str, model: MAGNN, optimizer: torch
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+            # Copies: the next epoch puts another file in the place of this one.
+            tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged checkpoint ({error}); remove it and start again without --resume") from error
     if metadata.get("fingerprint") != fingerprint:

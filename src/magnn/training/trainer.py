@@ -17,6 +17,7 @@ from magnn.data.interactions import Histories
 from magnn.data.windows import Batch, Windows
 from magnn.errors import InputError
 from magnn.model.magnn import MAGNN
+from magnn.torch_state import seed_device
 from magnn.training.config import TrainingConfig
 from magnn.training.losses import bpr, softmax_loss
 from magnn.training.negatives import UnseenItems
@@ -114,7 +115,8 @@ def train(
     Args:
         model: moved in place.
         windows: samples; their histories are the training events, from which negatives keep away.
-        optimizer, state: fresh, or as a checkpoint restored them; both moved in place.
+        optimizer, state: fresh, or as a checkpoint restored them; both moved in place. At the end the model has the state's
+            best weights, and the state none.
         phase: name of this run in logs.
         validate: metrics of the frozen model on held-out events. Without it the last epoch is the best.
         on_epoch: called after each epoch, to write a checkpoint.
@@ -162,6 +164,8 @@ def train(
         completed = False
     if state.best_weights:
         model.load_state_dict(state.best_weights)
+        state.best_weights = {}
+    optimizer.zero_grad(set_to_none=True)  # of a step that Ctrl-C cut short
     model.eval()
     return completed
 
@@ -187,7 +191,7 @@ def _train_epoch(
     """One pass over the samples in random order; the mean loss of a sample."""
     model.train()
     rng = np.random.default_rng([seed, epoch])
-    torch.manual_seed(int(rng.integers(2**63)))  # dropout
+    seed_device(int(rng.integers(2**63)), model.device)  # dropout
     order = rng.permutation(len(windows))
     size = config.batch_of(len(windows))
     starts = range(0, len(windows), size)
@@ -198,13 +202,13 @@ def _train_epoch(
         factor = config.rate_factor(epoch - 1 + number / len(starts)) if config.epochs != 1 or len(starts) > 1 else 1.0
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        optimizer.zero_grad(set_to_none=True)
         if config.loss == "bpr":
             loss = batch_loss(model, batch, unseen.draw(batch.users_B, config.targets * config.negatives, rng), config)
         else:
             loss = batch_softmax(model, batch, windows.histories, config, rng)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # as large as the tables
         total += loss.item()
         if progress:
             progress(Progress(phase, epoch, epochs, number, len(starts)))

@@ -140,6 +140,10 @@ class _Stop(Exception):
     """Raised through a fit, to end it at once; its argument is the state that the trial is left in."""
 
 
+class _CallersError(Exception):
+    """What the caller's own `progress` raised, which says nothing about the settings that are tried."""
+
+
 class _Search:
     """What the trials of one run share."""
 
@@ -183,7 +187,10 @@ class _Search:
         first = params == self.space.defaults
 
         def listen(at: Progress) -> None:
-            self.say(number, at)
+            try:
+                self.say(number, at)
+            except Exception as error:
+                raise _CallersError from error
             if at.log and at.phase == "select":
                 # Of the defaults too: the others are measured against their epochs.
                 hopeless = self.study.hopeless(at.log.metrics[METRIC], at.epoch)
@@ -199,6 +206,9 @@ class _Search:
             self.study.tell(stop.args[0], self.ended())
         except Interrupted:
             raise KeyboardInterrupt from None
+        except _CallersError as error:
+            assert error.__cause__ is not None
+            raise error.__cause__ from None
         except StorageError:  # of the study: there is nowhere to put what comes next
             raise
         except Exception as error:  # whatever it is, the next settings may do better
