@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import polars as pl
@@ -28,3 +29,16 @@ def test_the_program_of_the_readme_runs(
     items.with_columns(item.replace("0", "heat")).write_csv("items.csv")
     exec(compile(program, readme, "exec"), {})
     assert Path("report.html").stat().st_size > 10_000 and magnn.load("model").recommend("alice")
+
+
+def test_the_oldest_versions_are_the_lower_ends_of_the_ranges() -> None:
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = (project["optional-dependencies"][extra] for extra in ("database", "plots", "report", "tune"))
+    needed = [requirement for part in (project["dependencies"], *extras) for requirement in part]
+    pinned = (root / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()[1:]
+    lowest = dict(line.split("==") for line in pinned)
+    for requirement in needed:
+        name, lower = requirement.split(">=")
+        assert lowest[name].startswith(lower), requirement
+    assert lowest.keys() == {requirement.split(">=")[0] for requirement in needed}
