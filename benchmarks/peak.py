@@ -12,7 +12,7 @@ def peak_gib() -> float:
 
     Where the system tells it, of the program alone. What getrusage tells takes in the peak of the process that started it.
     """
-    alone = _of_the_program()
+    alone = peak_of_the_program()
     return _rusage_gib(resource.RUSAGE_SELF) if alone is None else alone
 
 
@@ -21,7 +21,8 @@ def peak_gib_of_children() -> float:
     return _rusage_gib(resource.RUSAGE_CHILDREN)
 
 
-def _of_the_program() -> float | None:
+def peak_of_the_program() -> float | None:
+    """In GiB, without that of the process which started it; None where the system does not tell it."""
     if STATUS.exists():
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measure import ROOT
-from benchmarks.peak import _of_the_program, peak_gib
+from benchmarks.peak import peak_gib, peak_of_the_program
 
 TOLD = "from benchmarks.peak import peak_gib; {}; print(peak_gib())"
 
@@ -17,7 +17,9 @@ def told(work: str) -> float:
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout)
 
 
-@pytest.mark.skipif(_of_the_program() is None, reason="NOT RUN: this system does not tell the peak of a program alone")
+@pytest.mark.skipif(
+    peak_of_the_program() is None, reason="NOT RUN: this system does not tell the peak of a program alone"
+)
 def test_a_process_does_not_have_the_peak_of_the_one_that_starts_it() -> None:
     assert np.ones(2**26).sum() == 2**26  # half a GiB, and given back
     assert peak_gib() > 0.5

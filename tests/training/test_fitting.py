@@ -242,15 +242,6 @@ def test_what_the_log_decides_is_decided_by_its_training_events(n_users: int, de
     assert again.settings == rec.settings and weights_equal(again, rec)
 
 
-def test_order_of_users_changes_no_evaluation() -> None:
-    """Whoever stands where in the block: the lists of a user are the same."""
-    rec = magnn.fit(small_world(), config=config(epochs=2))
-    users = list(range(60))
-    forward = rec.recommend_many(users, k=5)
-    backward = rec.recommend_many(users[::-1], k=5)[::-1]
-    assert [[f.item for f in found] for found in forward] == [[f.item for f in found] for found in backward]
-
-
 @pytest.mark.parametrize(
     ("device", "message"), [("tpu", "cannot train on 'tpu'; choose cpu or cuda"), ("cuda", "this PyTorch finds no GPU")]
 )
