@@ -4,11 +4,14 @@ import copy
 import json
 import pickle
 import shutil
+import sqlite3
+import subprocess
+import sys
 import threading
-import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +21,11 @@ import torch
 
 import magnn
 from magnn.errors import InputError
+from magnn.model.short_term import ItemGraph
 from magnn.sparse import check_entries
 from tests.worlds import BEST, config, small_world, weights_equal
+
+BEST_FOR_A_WHILE = {**BEST, "training": {**BEST["training"], "epochs": 3}}  # dropout draws in every step
 
 
 def test_integers_of_numpy_are_integers(best_recommender: magnn.Recommender, tmp_path: Path) -> None:
@@ -61,32 +67,60 @@ def test_loading_leaves_the_global_generator_alone(saved_model: Path) -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize(
-    ("default", "value"), [("get_default_dtype", torch.float64), ("get_default_device", torch.device("meta"))]
-)
+@contextmanager
+def of_64_bits() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(("defaults", "value"), [(of_64_bits, "torch.float64"), (lambda: torch.device("meta"), "meta")])
 def test_other_defaults_of_pytorch_are_one_line(
-    saved_model: Path, monkeypatch: pytest.MonkeyPatch, default: str, value: Any
+    saved_model: Path, defaults: Callable[[], AbstractContextManager[Any]], value: str
 ) -> None:
-    monkeypatch.setattr(torch, default, lambda: value)
-    with pytest.raises(InputError, match=f"{value}.*torch.set_default"):
-        magnn.fit(small_world(), epochs=1)
-    with pytest.raises(InputError, match=f"{value}.*torch.set_default"):
+    split = small_world()
+    with defaults(), pytest.raises(InputError, match=rf"^PyTorch's default is {value}; torch\.set_default_.*$"):
+        magnn.fit(split, epochs=1)
+    with defaults(), pytest.raises(InputError, match=rf"^PyTorch's default is {value}; torch\.set_default_.*$"):
         magnn.load(saved_model)
 
 
-def test_fits_in_threads_are_those_of_one_after_the_other() -> None:
-    split, found = small_world(), {}
+def test_fits_in_threads_are_those_of_one_after_the_other(saved_model: Path) -> None:
+    """And loading in between changes none of them."""
+    split, found, together = small_world(), {}, threading.Barrier(2)
 
     def run(seed: int) -> None:
-        found[seed] = magnn.fit(split, config=config(epochs=2), seed=seed)
+        together.wait()
+        found[seed] = magnn.fit(split, config=BEST_FOR_A_WHILE, seed=seed)
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in (0, 1)]
     for thread in threads:
         thread.start()
+    while any(thread.is_alive() for thread in threads):
+        magnn.load(saved_model)
     for thread in threads:
         thread.join()
     for seed in (0, 1):
-        assert weights_equal(found[seed], magnn.fit(split, config=config(epochs=2), seed=seed))
+        assert weights_equal(found[seed], magnn.fit(split, config=BEST_FOR_A_WHILE, seed=seed))
+
+
+def test_a_fit_in_another_thread_keeps_its_checkpoints_to_itself(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def second(at: Any) -> None:
+        with pytest.raises(InputError) as error:
+            magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path / "kept")
+        refused.append(str(error.value))
+
+    def in_a_thread(at: Any) -> None:
+        thread = threading.Thread(target=second, args=(at,))
+        thread.start()
+        thread.join(60)
+
+    magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path / "kept", progress=in_a_thread)
+    assert refused and all("another fit keeps its checkpoints there" in said for said in refused)
 
 
 def through_pickle(rec: magnn.Recommender) -> Any:
@@ -125,19 +159,21 @@ def test_a_loaded_model_needs_its_files_no_more(best_recommender: magnn.Recommen
     assert loaded.recommend(3) == best_recommender.recommend(3)
 
 
-def test_recommending_warns_of_nothing(best_recommender: magnn.Recommender) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        copy.deepcopy(best_recommender).recommend(3)
+def test_sparse_products_warn_of_nothing() -> None:
+    """In a process of its own: PyTorch says it once."""
+    program = "import torch; from magnn.sparse import csr; csr(torch.zeros(1), torch.zeros(0), torch.zeros(0), (0, 0))"
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 def test_more_links_than_can_be_counted_are_refused() -> None:
     check_entries(2**31 - 1)
-    with pytest.raises(InputError, match=r"2,147,483,648 links .* graph_links"):
-        check_entries(2**31)
+    too_many: Any = SimpleNamespace(nnz=2**31)
+    for refuses in (lambda: check_entries(2**31), lambda: ItemGraph(too_many)):
+        with pytest.raises(InputError, match=r"2,147,483,648 links .* graph_links"):
+            refuses()
 
 
-def test_what_a_searchs_progress_raises_comes_out() -> None:
+def test_what_a_searchs_progress_raises_comes_out(tmp_path: Path) -> None:
     """It says nothing about the settings that were tried."""
 
     def wrong(at: Any) -> None:
@@ -146,3 +182,7 @@ def test_what_a_searchs_progress_raises_comes_out() -> None:
 
     with pytest.raises(KeyError, match="metric"):
         magnn.tune(small_world(), config=config(epochs=1), minutes=1, trials=3, progress=wrong)
+    with pytest.raises(KeyError, match="metric"):
+        magnn.tune(small_world(), config=config(epochs=1), minutes=1, trials=3, progress=wrong, study=tmp_path / "s.db")
+    with sqlite3.connect(tmp_path / "s.db") as study:
+        assert study.execute("SELECT state FROM trials").fetchall() == [("FAIL",)], "nobody works at it"

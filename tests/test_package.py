@@ -40,5 +40,5 @@ def test_the_oldest_versions_are_the_lower_ends_of_the_ranges() -> None:
     lowest = dict(line.split("==") for line in pinned)
     for requirement in needed:
         name, lower = requirement.split(">=")
-        assert lowest[name].startswith(lower), requirement
+        assert f"{lowest[name]}.".startswith(f"{lower}."), requirement
     assert lowest.keys() == {requirement.split(">=")[0] for requirement in needed}

@@ -28,7 +28,7 @@ from magnn.model.graph_part import GraphPart, Mixture
 from magnn.model.magnn import MAGNN
 from magnn.settings import Settings
 from magnn.storage import atomic_directory, check_place, explained, file_sha256
-from magnn.torch_state import own_state
+from magnn.torch_state import check_defaults
 from magnn.training.trainer import EpochLog
 
 FORMAT, FORMAT_VERSION = "magnn", 5
@@ -138,10 +138,11 @@ def read_artifact(path: Path) -> Fitted:
         ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
         InputError: PyTorch's defaults for tensors are others than float32 on the CPU.
     """
+    check_defaults()
     while True:
         manifest = _manifest(path)
         try:
-            with own_state():
+            with torch.inference_mode(mode=False):  # or it could be used inside the caller's only
                 found = _read(path, manifest)
         except ArtifactError:
             if _is_still(path, manifest):
@@ -165,13 +166,12 @@ def _read(path: Path, manifest: Any) -> Fitted:
         settings = Settings.model_validate(about["settings"])
         table = _table(path / "events.parquet")
         split = Split(_events(path, table, about), about["protocol"], table["part"].to_numpy())
-        model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
-        model.load_state_dict(load_file(path / "model.safetensors"))
+        with torch.device("meta"):  # no weights are drawn: other threads may be at that stream of random numbers
+            model = MAGNN(settings.model, split.events.n_users, split.events.n_items)
+        model.load_state_dict(_tensors(path / "model.safetensors"), assign=True)
         graph = None
         if settings.graph.neighbours:
-            # As it is now: what safetensors reads stays the file's, which another model may take the place of.
-            tensors = {name: value.clone() for name, value in load_file(path / "graph.safetensors").items()}
-            graph = _graph(tensors, settings.graph.recent, split.events.n_items)
+            graph = _graph(_tensors(path / "graph.safetensors"), settings.graph.recent, split.events.n_items)
         lines = (path / "training.jsonl").read_text(encoding="utf-8").splitlines()
         logs = [EpochLog(**json.loads(line)) for line in lines]
         return Fitted(model.eval(), split, settings, about["seed"], about["refit"], logs, about["completed"], graph)
@@ -281,6 +281,11 @@ def _events(path: Path, events: pl.DataFrame, about: dict[str, Any]) -> Interact
         dropped=about["dropped"],
         notes=tuple(about["notes"]),
     )
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """In memory of their own: what safetensors reads stays the file's, which may be written over."""
+    return {name: value.clone() for name, value in load_file(path).items()}
 
 
 def _table(path: Path) -> pl.DataFrame:

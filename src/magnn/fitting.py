@@ -27,7 +27,7 @@ from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Config, Settings, make_settings
 from magnn.storage import alone, explained
-from magnn.torch_state import own_state, seed_device
+from magnn.torch_state import check_defaults, seed_device
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
 from magnn.training.trainer import EpochLog, Progress, Saver, TrainingState, make_optimizer, train
@@ -73,6 +73,7 @@ def fit(
     """
     settings = make_settings(preset, config, epochs)
     check_device(device)
+    check_defaults()
     seed = operator.index(seed)
     check_seed(seed)
     history, held_out = split.train, split.valid
@@ -90,7 +91,8 @@ def fit(
         torch.cuda.init()  # type: ignore[no-untyped-call]
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     place = nullcontext() if checkpoints is None else alone(checkpoints, others)
-    with ONE_AT_A_TIME, place, own_state(gpus):
+    # Gradients are computed whatever is around. The caller's random numbers go on as if nothing had been.
+    with place, ONE_AT_A_TIME, torch.inference_mode(mode=False), torch.random.fork_rng(list(gpus)):
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
         run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)

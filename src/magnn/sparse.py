@@ -47,4 +47,4 @@ def check_entries(number: int) -> None:
 
 with warnings.catch_warnings():  # PyTorch says once in a process that these are in beta; only products are used
     warnings.simplefilter("ignore")
-    csr(torch.zeros(1), torch.zeros(0), torch.zeros(0), (0, 0))
+    csr(torch.zeros(1, device="cpu"), torch.zeros(0, device="cpu"), torch.zeros(0, device="cpu"), (0, 0))

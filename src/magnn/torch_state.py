@@ -1,40 +1,23 @@
-"""PyTorch's settings for a whole process: what of them we need, and how a fit leaves them to the caller as they were."""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+"""PyTorch's state of a whole process: what of it we need, and what we leave alone."""
 
 import torch
 
 from magnn.errors import InputError
 
 
-@contextmanager
-def own_state(gpus: Sequence[int] = ()) -> Iterator[None]:
-    """Inside, gradients can be computed, and random numbers be drawn that the caller's own go on without.
-
-    Args:
-        gpus: whose random numbers are kept too, besides the CPU's.
-
-    Raises:
-        InputError: tensors are by default not of 32 bits, or not on the CPU.
+def check_defaults() -> None:
+    """Raises InputError unless new tensors are of 32 bits and on the CPU.
 
     Example:
-        >>> before = torch.get_rng_state()
-        >>> with torch.no_grad(), own_state():
-        ...     numbers = torch.rand(9)
-        ...     torch.is_grad_enabled()
-        True
-        >>> torch.equal(torch.get_rng_state(), before)
-        True
+        >>> check_defaults()
     """
-    if (dtype := torch.get_default_dtype()) != torch.float32:
-        raise InputError(f"PyTorch's default is {dtype}; torch.set_default_dtype(torch.float32) first")
-    if (device := torch.get_default_device()).type != "cpu":
+    ours = torch.empty(0)
+    if ours.dtype != torch.float32:
+        raise InputError(f"PyTorch's default is {ours.dtype}; torch.set_default_dtype(torch.float32) first")
+    if ours.device.type != "cpu":
         raise InputError(
-            f"PyTorch's default is {device}; torch.set_default_device('cpu') first, magnn.fit takes a device of its own"
+            f"PyTorch's default is {ours.device}; torch.set_default_device('cpu') first, magnn.fit has its own device="
         )
-    with torch.random.fork_rng(list(gpus)), torch.inference_mode(mode=False):
-        yield
 
 
 def seed_device(seed: int, device: torch.device) -> None:

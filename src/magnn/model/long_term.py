@@ -190,9 +190,10 @@ class InterestMemory(nn.Module):
 
 def sinusoidal_positions(length: int, dim: int) -> Tensor:
     """Position encoding of "Attention is all you need", section 3.5: (length, dim) float32, row 0 for position 0."""
-    position = torch.arange(length, dtype=torch.float32).unsqueeze(1)
-    frequency = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000) / dim))
-    encoding = torch.zeros(length, dim)
+    with torch.device("cpu"):  # no weight: it is not stored, and is there where weights have no memory yet
+        position = torch.arange(length, dtype=torch.float32).unsqueeze(1)
+        frequency = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000) / dim))
+        encoding = torch.zeros(length, dim)
     encoding[:, 0::2] = torch.sin(position * frequency)
     encoding[:, 1::2] = torch.cos(position * frequency)[:, : dim // 2]
     return encoding

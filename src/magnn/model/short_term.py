@@ -18,7 +18,7 @@ from magnn.model.config import ModelConfig
 from magnn.model.initial import identity_
 from magnn.model.kernels import distinct, tanh_
 from magnn.model.window_mean import WindowMean
-from magnn.sparse import from_scipy, transposed
+from magnn.sparse import check_entries, from_scipy, transposed
 
 
 class ItemGraph:
@@ -29,6 +29,7 @@ class ItemGraph:
 
     def __init__(self, counts: sp.csr_array) -> None:
         """`counts`: W, (N, N) symmetric, non-negative, from `magnn.data.graph.item_graph`."""
+        check_entries(counts.nnz)
         size = counts.shape[0] + 1
         degree_N = np.append(np.asarray(counts.sum(axis=1)).ravel(), 0)
         parts = (

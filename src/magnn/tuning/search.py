@@ -122,7 +122,8 @@ def tune(
             search.run(trials)
         except KeyboardInterrupt:
             completed = False
-        found.stop_running()
+        finally:
+            found.stop_running()
         return _result(found.trials(), space, completed)
 
 
@@ -138,10 +139,6 @@ def check_budget(minutes: float, trials: int | None) -> None:
 
 class _Stop(Exception):
     """Raised through a fit, to end it at once; its argument is the state that the trial is left in."""
-
-
-class _CallersError(Exception):
-    """What the caller's own `progress` raised, which says nothing about the settings that are tried."""
 
 
 class _Search:
@@ -164,6 +161,7 @@ class _Search:
         self.before = max((trial.ended or 0 for trial in self.earlier), default=0.0)
         self.best, self.default = best_of(self.earlier), trial_of(self.earlier, space.defaults)
         self.started = time.monotonic()
+        self.callers_error: Exception | None = None  # what `progress` raised
 
     def seconds(self) -> float:
         return time.monotonic() - self.started
@@ -187,10 +185,7 @@ class _Search:
         first = params == self.space.defaults
 
         def listen(at: Progress) -> None:
-            try:
-                self.say(number, at)
-            except Exception as error:
-                raise _CallersError from error
+            self.say(number, at)
             if at.log and at.phase == "select":
                 # Of the defaults too: the others are measured against their epochs.
                 hopeless = self.study.hopeless(at.log.metrics[METRIC], at.epoch)
@@ -206,12 +201,11 @@ class _Search:
             self.study.tell(stop.args[0], self.ended())
         except Interrupted:
             raise KeyboardInterrupt from None
-        except _CallersError as error:
-            assert error.__cause__ is not None
-            raise error.__cause__ from None
         except StorageError:  # of the study: there is nowhere to put what comes next
             raise
         except Exception as error:  # whatever it is, the next settings may do better
+            if error is self.callers_error:
+                raise
             self.study.tell("failed", self.ended(), error=f"{type(error).__name__}: {error}".splitlines()[0])
 
     def fitted(self, settings: Settings, listen: Callable[[Progress], None]) -> NDArray[np.float64]:
@@ -246,9 +240,12 @@ class _Search:
     def say(self, number: int, training: Progress | None = None) -> None:
         if self.progress:
             best, default = (None if trial is None else trial.value for trial in (self.best, self.default))
-            self.progress(
-                TuningProgress(number, self.seconds(), self.budget, training, best, default, len(self.earlier))
-            )
+            at = TuningProgress(number, self.seconds(), self.budget, training, best, default, len(self.earlier))
+            try:
+                self.progress(at)
+            except Exception as error:  # it says nothing about the settings that are tried
+                self.callers_error = error
+                raise
 
 
 def _result(trials: tuple[Trial, ...], space: Space, completed: bool) -> Tuned:
