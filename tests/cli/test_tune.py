@@ -111,7 +111,7 @@ def test_kill_loses_the_running_trial_and_nothing_else(logged: Shell) -> None:
 BAD: dict[str, tuple[list[str], list[str]]] = {
     "no time": (["--minutes", "0"], ["minutes must be more than 0, not 0"]),
     "less than no time": (["--minutes", "-5"], ["not -5"]),
-    "no number": (["--minutes", "soon"], ["--minutes", "'soon' is not a valid"]),
+    "no number": (["--minutes", "soon"], ["Invalid value for '--minutes'", "valid "]),
     "no trial": (["--trials", "0"], ["trials must be 1 or more, not 0"]),
     "no folder": (["-o", "nowhere/s.toml"], ["nowhere/s.toml", "no folder nowhere", "create it"]),
     "no folder for the study": (["--study", "nowhere/s.db"], ["nowhere/s.db", "no folder nowhere"]),
