@@ -237,4 +237,9 @@ def tuning_section(page: Page) -> None:
             for run in runs
         ],
     )
-    page.add(provenance("python -m benchmarks.paper amazon-cds tuning", runs))
+    tried = {run.spec.variant for run in runs}
+    missing = [spec.variant.removeprefix("tuning ") for spec in tuning(CDS) if spec.variant not in tried]
+    page.add(
+        *([f"Not run: {', '.join(missing)}."] if missing else []),
+        provenance("python -m benchmarks.paper amazon-cds tuning", runs),
+    )
