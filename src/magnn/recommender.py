@@ -233,5 +233,6 @@ def load(path: Path | str) -> Recommender:
 
     Raises:
         ArtifactError: no such directory, not a model, of another format version, or damaged: every file's hash is checked.
+        InputError: PyTorch's defaults for tensors are others than float32 on the CPU.
     """
     return Recommender(**vars(read_artifact(Path(path))))
