@@ -98,10 +98,10 @@ def test_fits_in_threads_are_those_of_one_after_the_other(saved_model: Path) -> 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in (0, 1)]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        magnn.load(saved_model)
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            magnn.load(saved_model)
+            thread.join(0.2)
     for seed in (0, 1):
         assert weights_equal(found[seed], magnn.fit(split, config=BEST_FOR_A_WHILE, seed=seed))
 
