@@ -28,7 +28,7 @@ from tests.worlds import BEST, config, small_world, weights_equal
 BEST_FOR_A_WHILE = {**BEST, "training": {**BEST["training"], "epochs": 3}}  # dropout draws in every step
 
 
-def test_integers_of_numpy_are_integers(best_recommender: magnn.Recommender, tmp_path: Path) -> None:
+def test_integers_of_numpy_are_integers(tmp_path: Path) -> None:
     rec = magnn.fit(small_world(), config=config(epochs=1), seed=np.int64(3))  # type: ignore[arg-type]
     rec.save(tmp_path / "model")
     assert magnn.load(tmp_path / "model").seed == 3
@@ -109,13 +109,13 @@ def test_fits_in_threads_are_those_of_one_after_the_other(saved_model: Path) -> 
 def test_a_fit_in_another_thread_keeps_its_checkpoints_to_itself(tmp_path: Path) -> None:
     refused: list[str] = []
 
-    def second(at: Any) -> None:
+    def second() -> None:
         with pytest.raises(InputError) as error:
             magnn.fit(small_world(), config=config(epochs=1), checkpoints=tmp_path / "kept")
         refused.append(str(error.value))
 
-    def in_a_thread(at: Any) -> None:
-        thread = threading.Thread(target=second, args=(at,))
+    def in_a_thread(_: Any) -> None:
+        thread = threading.Thread(target=second)
         thread.start()
         thread.join(60)
 

@@ -5,7 +5,6 @@ Shapes: U = users of a part, K = list length, N = items, D = embedding size.
 
 import hashlib
 import json
-import operator
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,8 +57,7 @@ def write_lists(fitted: Fitted, path: Path, k: int, progress: Callable[[BatchPro
     """Write the K best items of every user to `path`; see `Recommender.recommend_all`."""
     events = fitted.split.events
     check_output(path)
-    k = operator.index(k)
-    check_k(k, events.n_items)
+    k = check_k(k, events.n_items)
     with alone(path, "another run is writing this file; wait for its end, or name another"):
         return _write_lists(fitted, path, k, progress or (lambda _: None))
 

@@ -1,6 +1,5 @@
 """How good a recommender is, beside the baselines, on events it was not trained on."""
 
-import operator
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -106,8 +105,7 @@ def evaluate(
         raise InputError(
             "the validation events were trained on in the final fit; fit with --no-refit (refit=False) to rank them"
         )
-    k = operator.index(k)
-    check_k(k, fitted.events.n_items)
+    k = check_k(k, fitted.events.n_items)
     history, held_out = (fitted.train_and_valid, fitted.test) if on == "test" else (fitted.train, fitted.valid)
     trained_on = fitted.train_and_valid if recommender.refit else fitted.train
 

@@ -74,8 +74,7 @@ def fit(
     settings = make_settings(preset, config, epochs)
     check_device(device)
     check_defaults()
-    seed = operator.index(seed)
-    check_seed(seed)
+    seed = check_seed(seed)
     history, held_out = split.train, split.valid
     selecting = len(users_to_judge(history, held_out)) > 0
     refitted = refit and not selecting and len(held_out.items) > 0
@@ -134,10 +133,11 @@ def check_device(device: str) -> None:
         raise InputError("cannot train on cuda: this PyTorch finds no GPU; install its CUDA build, or train on the cpu")
 
 
-def check_seed(seed: int) -> None:
-    """Raises InputError unless random numbers can start from `seed`."""
+def check_seed(seed: int) -> int:
+    """The seed, of whatever integer type, as Python's own. Raises InputError unless random numbers can start from it."""
     if not 0 <= seed < SEEDS:
         raise InputError(f"seed must be from 0 to {SEEDS - 1:,}, not {seed}")
+    return operator.index(seed)
 
 
 PHASES = ("select", "refit", "train")

@@ -3,6 +3,7 @@
 Shapes: B = users of a block, U = users, N = items, K = list length.
 """
 
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -39,7 +40,7 @@ def rank(
     Raises:
         InputError: k is not in [1, n_items].
     """
-    check_k(k, exclude.n_items)
+    k = check_k(k, exclude.n_items)
     items_UK = np.empty((len(users), k), np.int64)
     scores_UK = np.empty((len(users), k), np.float32)
     rows = np.arange(len(users))
@@ -78,7 +79,8 @@ def _rank_products(
     return np.concatenate([*unsettled, np.empty(0, np.int64)])
 
 
-def check_k(k: int, n_items: int) -> None:
-    """Raises InputError unless 1 <= k <= n_items."""
+def check_k(k: int, n_items: int) -> int:
+    """k, of whatever integer type, as Python's own. Raises InputError unless 1 <= k <= n_items."""
     if not 1 <= k <= n_items:
         raise InputError(f"k must be between 1 and the catalogue's {n_items:,} items, not {k}")
+    return operator.index(k)

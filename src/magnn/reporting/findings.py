@@ -98,7 +98,7 @@ def gather(recommender: Recommender, k: int = 10, progress: Progress | None = No
         InputError: k outside [1, n_items].
     """
     split = recommender.split
-    check_k(k, split.events.n_items)
+    k = check_k(k, split.events.n_items)
     test = split.test
     tested = len(users_to_judge(split.train_and_valid, test)) > 0
     history = split.train_and_valid if tested else split.events.histories

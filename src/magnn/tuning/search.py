@@ -89,7 +89,7 @@ def tune(
     """
     base = make_settings(preset, config)
     check_device(device)
-    check_seed(seed)
+    seed = check_seed(seed)
     check_budget(minutes, trials)
     train, valid = split.train, split.valid
     if len(users_to_judge(train, valid)) == 0:
