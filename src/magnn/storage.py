@@ -6,7 +6,6 @@ And whether a place can be written, a lock against a second writer, and the hash
 import hashlib
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -101,32 +100,31 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def alone(path: Path, said: str) -> Iterator[None]:
-    """Keeps a second process away from `path`, by a lock of SQLite's beside it, which falls with the process on any system.
+    """Keeps a second process away from `path`, by a lock of the system's on a file beside it, which falls with the process.
 
     Raises:
         InUseError: another process, or another thread, has it; the message is `said`.
         StorageError: the place cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     place = _followed(path)
-    lock = place.with_name(place.name + ".lock")
-    check_place(lock)  # SQLite does not say what is wrong with one
+    beside = place.with_name(place.name + ".lock")
+    check_place(beside)
     with explained(path):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    connection = None
-    try:
-        connection = sqlite3.connect(lock, timeout=0, isolation_level=None)
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.DatabaseError as error:  # locked, or no such place; or a file of something else
-        if connection is not None:
-            connection.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(beside)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
             raise InUseError(f"{path}: {said}") from error
-        raise StorageError(f"{path}: cannot be written: {error}; free some space or choose another place") from error
     try:
         yield
     finally:
-        connection.close()
-        lock.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps an open file
+            if beside.stat().st_size == 0:  # not a file of somebody's that happens to have the name
+                beside.unlink()  # while it is held: whoever waits on the file that was here does not get it
+        lock.release()
 
 
 def file_sha256(path: Path) -> str:

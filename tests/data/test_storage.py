@@ -3,8 +3,11 @@
 import errno
 import os
 import stat
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from threading import Event, Lock
+from time import sleep
 from typing import Protocol
 
 import pytest
@@ -194,6 +197,34 @@ def test_a_place_is_had_by_one_at_a_time(tmp_path: Path) -> None:
 
 def test_a_file_of_somebody_that_is_named_like_a_lock_stays(tmp_path: Path) -> None:
     (tmp_path / "x.lock").write_text("mine " * 1000)
-    with pytest.raises(StorageError, match="x: cannot be written"), alone(tmp_path / "x", "wait"):
+    with alone(tmp_path / "x", "wait"):
         pass
     assert (tmp_path / "x.lock").read_text() == "mine " * 1000
+
+
+def test_of_many_at_once_no_two_have_it(tmp_path: Path) -> None:
+    """Also where one opens the lock's file just when another lets go and removes it."""
+    inside, met = Lock(), Event()
+
+    def try_often(_: int) -> int:
+        had = 0
+        for _ in range(200):
+            with suppress(InUseError), alone(tmp_path / "x", "wait"):
+                if inside.acquire(blocking=False):
+                    had += 1
+                    sleep(0.001)
+                    inside.release()
+                else:
+                    met.set()
+        return had
+
+    with ThreadPoolExecutor(8) as threads:
+        had = sum(threads.map(try_often, range(8)))
+    assert had and not met.is_set()
+    assert names(tmp_path) == []
+
+
+def test_a_path_may_be_long(tmp_path: Path) -> None:
+    path = tmp_path.joinpath(*["a" * 100] * 7)
+    with alone(path, "wait"):
+        assert path.with_name(path.name + ".lock").exists()
