@@ -412,6 +412,14 @@ def test_files_that_do_not_belong_together_are_refused_whatever_their_hashes(
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_that_is_being_replaced_is_waited_for(
+    recommender: magnn.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one has left its place, and the new one comes there in a moment."""
+    monkeypatch.setattr("time.sleep", lambda _: recommender.save(tmp_path / "model"))
+    assert everything(magnn.load(tmp_path / "model")) == everything(recommender)
+
+
 def test_a_model_that_is_replaced_while_it_is_read_is_read_again(
     recommender: magnn.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

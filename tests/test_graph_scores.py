@@ -1,5 +1,6 @@
 """Scores with the graph part: everywhere the same, exact in the list, and kept on disk."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import magnn
-from magnn.artifact import _read_manifest, _write_json
+from magnn.artifact import _write_json
 from magnn.cli.console import describe_fit
 from magnn.errors import ArtifactError
 from magnn.model.graph_part import GraphConfig, Mixture, count_neighbours
@@ -101,7 +102,7 @@ def test_a_graph_that_does_not_fit_is_refused(best_recommender: magnn.Recommende
     else:
         tensors["co_occurrence.indices"] += 10**6
     save_file(tensors, path / "graph.safetensors")
-    manifest = _read_manifest(path)
+    manifest = json.loads((path / "manifest.json").read_text())
     manifest["sha256"]["graph.safetensors"] = file_sha256(path / "graph.safetensors")
     _write_json(path / "manifest.json", manifest)
     with pytest.raises(ArtifactError, match="do not belong together"):

@@ -5,6 +5,7 @@ Nothing in it is executed on loading. `manifest.json` names the format version a
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -139,6 +140,8 @@ def read_artifact(path: Path) -> Fitted:
         InputError: PyTorch's defaults for tensors are others than float32 on the CPU.
     """
     check_defaults()
+    if not is_artifact(path):
+        time.sleep(0.1)  # one model gives way to another in two steps, between which there is none
     while True:
         manifest = _manifest(path)
         try:
@@ -196,10 +199,18 @@ def is_artifact(path: Path) -> bool:
     return _manifest_of_ours(path) is not None
 
 
+def is_complete(path: Path) -> bool:
+    """Whether `path` has a model, of whatever version, whose training came to its end."""
+    try:
+        return is_artifact(path) and json.loads((path / "fit.json").read_text(encoding="utf-8"))["completed"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _manifest_of_ours(path: Path) -> Any:
     """None where there is no magnn manifest."""
     try:
-        manifest = _read_manifest(path)
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         return manifest if manifest["format"] == FORMAT else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -226,9 +237,10 @@ def check_destination(path: Path) -> None:
     check_place(path)
     if not names:
         return
-    if not is_artifact(path):
+    manifest = _manifest_of_ours(path)
+    if manifest is None:
         raise ArtifactError(f"{path} exists and is not a magnn model; choose another output, or move it away")
-    hashes = _read_manifest(path).get("sha256")
+    hashes = manifest.get("sha256")
     of_an_older_format = set(hashes) if isinstance(hashes, dict) else set()
     if foreign := sorted(names - {MANIFEST, *FILES} - of_an_older_format - LITTER):
         raise ArtifactError(
@@ -325,10 +337,6 @@ def _verify(path: Path, manifest: Any) -> None:
             raise ArtifactError(
                 f"{path}: {name} was changed or cut short since it was saved; fetch or fit the model again"
             )
-
-
-def _read_manifest(path: Path) -> Any:
-    return json.loads((path / MANIFEST).read_text(encoding="utf-8"))
 
 
 def _write_json(path: Path, value: Any) -> None:

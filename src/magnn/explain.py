@@ -23,6 +23,7 @@ from magnn.data.interactions import Histories, Id
 from magnn.data.split import TEST, VALID
 from magnn.data.windows import query_windows
 from magnn.model.addends import Addends, addends
+from magnn.ranking.topk import top_k
 
 PARTS = {
     "taste": "taste",
@@ -280,7 +281,7 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
 
     listed = None
     if rank is not None and rank > LIST:
-        last = _last_listed(scores, seen)
+        last = int(top_k(torch.from_numpy(np.where(seen, -np.inf, scores))[None], LIST)[1][0, -1])
         parts_of_last = parts(last)
         listed = Listed(events.item_ids[last], events.title(last), sum(parts_of_last.values()), parts_of_last)
     parts_of_item = parts(item)
@@ -343,10 +344,3 @@ def _read(fitted: Fitted, found: Addends, longer_H: NDArray[np.int64]) -> list[R
     total_N = np.bincount(longer_H, weights=attention_H, minlength=events.n_items + 1)[: events.n_items]
     best = np.argsort(-total_N, kind="stable")[:READ].tolist()
     return [ReadItem(events.item_ids[i], events.title(i), float(total_N[i])) for i in best if total_N[i] > 0]
-
-
-def _last_listed(scores_N: NDArray[np.float32], seen_N: NDArray[np.bool_]) -> int:
-    """The item on the last place of the list."""
-    costs = np.where(seen_N, np.inf, -scores_N)
-    cost = np.partition(costs, LIST - 1)[LIST - 1]
-    return int(np.flatnonzero(costs == cost)[LIST - 1 - (costs < cost).sum()])  # of equal scores, the lower item first

@@ -5,12 +5,12 @@ And whether a place can be written, a lock against a second writer, and the hash
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
@@ -57,11 +57,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path = _followed(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path)
+        temporary.touch(exist_ok=False)  # unlike tempfile, it lets others read as far as the umask does
         try:
-            temporary.chmod(0o666 & ~_umask())  # mkstemp lets nobody else read
             yield temporary
             temporary.replace(path)
         finally:
@@ -78,9 +76,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     path = _followed(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = _beside(path)
+        temporary.mkdir()
         try:
-            temporary.chmod(0o777 & ~_umask())
             yield temporary
             old = temporary.with_name(temporary.name + ".old")
             try:
@@ -146,14 +144,9 @@ def _followed(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve fails on a link to itself, differently from version to version
 
 
-_READING_UMASK = Lock()  # the system tells it only in exchange for another
-
-
-def _umask() -> int:
-    with _READING_UMASK:
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
+def _beside(path: Path) -> Path:
+    """A name that nothing has yet, in the same folder."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextmanager

@@ -29,6 +29,23 @@ def test_ctrl_c_before_anything_is_there_leaves_an_older_model(
     assert magnn.load("model").recommend(3) == recommender.recommend(3)
 
 
+def test_ctrl_c_leaves_an_older_whole_model_and_resume_replaces_it(
+    logged: Shell, monkeypatch: pytest.MonkeyPatch, recommender: magnn.Recommender
+) -> None:
+    """Somebody may be using it; what the new training has is in its checkpoints."""
+    recommender.save("model")
+    with monkeypatch.context() as patch:
+        patch.setattr(bars, "training_bar", pressing(lambda p: p.log is not None and p.epoch == 1))
+        result = logged(*FIT)
+    assert result.code == 130
+    assert "left the older model model as it was" in result.error and "--resume" in result.error
+    assert logged.made() == ["model", "model.checkpoints"]
+    assert magnn.load("model").recommend(3) == recommender.recommend(3)
+    assert logged(*FIT, "--resume").code == 0
+    assert logged.made() == ["model"]
+    assert magnn.load("model").recommend(3) != recommender.recommend(3)
+
+
 @pytest.mark.parametrize(
     "at", [("select", 1), ("select", 3), ("graph", 1), ("refit", 1)], ids=lambda at: f"{at[0]}-{at[1]}"
 )

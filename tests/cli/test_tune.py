@@ -15,7 +15,7 @@ from rich.console import Console
 
 import magnn
 from magnn.cli import bars
-from magnn.cli.log_options import LogOptions, SplitName
+from magnn.cli.log_options import LogOptions
 from magnn.cli.tune import _command_line, trials_table, verdict
 from magnn.settings import make_settings
 from magnn.tuning.plot import plot_search
@@ -242,7 +242,7 @@ def test_a_search_that_had_no_time_does_not_say_that_nothing_is_better(others: t
 
 
 def test_what_comes_next_is_of_the_same_log() -> None:
-    log = LogOptions("my logs/*.csv", user_col="who", min_rating=3.5, k_core=True, split=SplitName.time)
+    log = LogOptions("my logs/*.csv", user_col="who", min_rating=3.5, k_core=True, split="time")
     words = "'my logs/*.csv' --user-col who --min-rating 3.5 --k-core --split time"
     assert shlex.join(log.arguments) == words
     assert LogOptions("sqlite:///secret.db", query="SELECT 1").arguments == ["sqlite://...", "--query", "SELECT 1"]
@@ -251,7 +251,8 @@ def test_what_comes_next_is_of_the_same_log() -> None:
 def test_the_next_command_can_be_typed(logged: Shell) -> None:
     logged.write("my log.csv", Path("events.csv").read_text().replace("user_id", "who", 1))
     command = ["my log.csv" if word == "events.csv" else word for word in TUNE]
-    result = logged(*command, "--user-col", "who", "--trials", "1")
+    result = logged(*command, "--user-col", "who", "--seed", "7", "--trials", "1")
     assert result.code == 0, result.err
     words = shlex.split(result.err.rstrip().rpartition("next: ")[2])
+    assert words[-4:] == ["--seed", "7", "-o", "model"]
     assert words[0] == "magnn" and logged(*words[1:], "--epochs", "1").code == 0

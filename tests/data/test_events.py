@@ -48,7 +48,8 @@ def test_every_usual_name_is_found_in_any_case_and_spelling(role: str, usual: st
 
 def test_the_more_telling_name_wins() -> None:
     assert find(["session_id", "user_id"], "user") == "user_id"
-    assert find(["date", "timestamp"], "time") == "timestamp"
+    for moment in ("timestamp", "event_time", "created_at"):
+        assert find(["date", moment], "time") == moment, "a day says less than a moment"
     assert find(["userId", "user_id"], "user") == "userId", "the first of two of the same name"
     for role, bare in (("user", "user"), ("item", "movie"), ("item", "item"), ("item", "product")):
         assert find([bare, f"{bare}_id"], role) == f"{bare}_id", "an id before a name"

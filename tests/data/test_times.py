@@ -76,7 +76,7 @@ def test_without_a_time_column_the_order_is_that_of_the_log_and_noted() -> None:
     log = pl.DataFrame({"user": list("abab"), "item": list("zyxw"), "rating": [1, 1, 1, 1]})
     events = read_events(log)
     assert flat(events) == [("a", "z", 0), ("a", "x", 2), ("b", "y", 1), ("b", "w", 3)]
-    assert events.notes[1:] == ("no time column: the log is taken in its own order",)
+    assert events.notes[1:] == ("no time column among user, item, rating: the log is taken in its own order",)
 
 
 def test_ties_in_time_keep_the_order_of_the_log_and_are_noted() -> None:

@@ -1,15 +1,14 @@
 """The commands. Each imports what it needs when it runs, so that --help does not wait for torch."""
 
 import shlex
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from magnn.cli import ask
-from magnn.cli.log_options import LogOptions, SplitName, takes_log
-from magnn.cli.options import AsJson, Device, DeviceName, K, ModelPath, Preset, print_json
+from magnn.cli.log_options import LogOptions, takes_log
+from magnn.cli.options import AsJson, Device, K, ModelPath, Preset, print_json
 from magnn.cli.tune import tune
 from magnn.errors import ArtifactError, Interrupted, StorageError
 
@@ -26,13 +25,6 @@ data_app = typer.Typer(help="List and get public data sets.", invoke_without_com
 app.add_typer(data_app, name="data")
 
 
-class HeldOut(StrEnum):
-    """Held-out parts."""
-
-    test = "test"
-    valid = "valid"
-
-
 @app.command()
 @takes_log
 def fit(
@@ -42,7 +34,7 @@ def fit(
         bool, typer.Option("--refit/--no-refit", help="Train the final model on train + valid, or on train only.")
     ] = True,
     preset: Preset = None,
-    device: Device = DeviceName.cpu,
+    device: Device = "cpu",
     config: Annotated[
         Path | None,
         typer.Option(
@@ -61,9 +53,10 @@ def fit(
 ) -> None:
     """Train a model on an event log.
 
-    What an interrupted training has so far stays beside the model, in MODEL.checkpoints, until it is resumed or begun anew.
+    What an interrupted training has so far stays beside the model, in MODEL.checkpoints, until it is resumed or begun anew;
+    the best of it is saved as MODEL unless that would replace a whole one.
     """
-    from magnn.artifact import check_destination
+    from magnn.artifact import check_destination, is_complete
     from magnn.cli import bars, console
     from magnn.cli.memory import keep_freed_memory
     from magnn.fitting import check_device, check_seed, discard_checkpoints
@@ -72,7 +65,7 @@ def fit(
     from magnn.storage import check_place
 
     make_settings(preset, config, epochs)  # a typo is told before a long read
-    check_device(device.value)
+    check_device(device)
     check_seed(seed)
     check_destination(output)
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
@@ -91,13 +84,15 @@ def fit(
                 epochs=epochs,
                 seed=seed,
                 refit=refit,
-                device=device.value,
+                device=device,
                 checkpoints=checkpoints,
                 resume=resume,
                 progress=progress,
             )
+        leave_it = not recommender.completed and checkpoints.exists() and is_complete(output)
         try:
-            recommender.save(output)
+            if not leave_it:  # somebody may be using it, and what there is of the new one is in the checkpoints
+                recommender.save(output)
         except (ArtifactError, StorageError) as error:  # checked before the training, but that was long ago
             how_to_go_on = f"; the training is kept in {checkpoints}: the same command with --resume goes on from there"
             raise type(error)(f"{error}{how_to_go_on if checkpoints.exists() else ''}") from error
@@ -107,10 +102,11 @@ def fit(
     console.describe_fit(recommender)
     if recommender.completed:
         discard_checkpoints(checkpoints)
-        then = f"; next: {shlex.join(['magnn', 'evaluate', str(output)])}" if log.split != SplitName.none else ""
+        then = f"; next: {shlex.join(['magnn', 'evaluate', str(output)])}" if log.split != "none" else ""
         console.note(f"saved {output}{then}")
     else:
-        raise Interrupted(f"interrupted: saved the best so far as {output}; the same command with --resume goes on")
+        saved = f"left the older model {output} as it was" if leave_it else f"saved the best so far as {output}"
+        raise Interrupted(f"interrupted: {saved}; the same command with --resume goes on")
 
 
 app.command()(tune)
@@ -120,8 +116,8 @@ app.command()(tune)
 def evaluate(
     model: ModelPath,
     on: Annotated[
-        HeldOut, typer.Option(help="Held-out events to rank; valid needs a model of fit --no-refit.")
-    ] = HeldOut.test,
+        Literal["test", "valid"], typer.Option(help="Held-out events to rank; valid needs a model of fit --no-refit.")
+    ] = "test",
     k: K = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -136,7 +132,7 @@ def evaluate(
 
     with bars.spinner("loading") as message:
         recommender = load(model)
-        report = evaluate_model(recommender, on=on.value, k=k, progress=lambda name: message(f"evaluating {name}"))
+        report = evaluate_model(recommender, on=on, k=k, progress=lambda name: message(f"evaluating {name}"))
     if as_json:
         print_json(report.to_dict())
         return

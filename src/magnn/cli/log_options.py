@@ -3,30 +3,13 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from magnn.data.split import Split
-
-
-class SplitName(StrEnum):
-    """Protocols of `magnn.split`, as the command line offers them."""
-
-    paper = "paper"
-    leave_one_out = "leave-one-out"
-    time = "time"
-    none = "none"
-
-
-class RepeatsName(StrEnum):
-    """What to do with repeated (user, item) events."""
-
-    first = "first"
-    all = "all"
 
 
 @dataclass(frozen=True)
@@ -51,20 +34,24 @@ class LogOptions:
     rating_col: Annotated[str | None, typer.Option(metavar="C", help="Rating column, if not recognised.")] = None
     min_rating: Annotated[float | None, typer.Option(metavar="R", help="Drop events rated lower.")] = None
     repeats: Annotated[
-        RepeatsName, typer.Option(help="Of a user's several events with one item, keep the first, or all.")
-    ] = RepeatsName.first
+        Literal["first", "all"],
+        typer.Option(
+            help="Of a user's several events with one item, keep the first, or all. What a user has had is not "
+            "recommended again either way."
+        ),
+    ] = "first"
     min_user_events: Annotated[int, typer.Option(metavar="N", help="Drop users with fewer events.")] = 1
     min_item_events: Annotated[int, typer.Option(metavar="N", help="Drop items with fewer events.")] = 1
     k_core: Annotated[bool, typer.Option("--k-core", help="Repeat the two minimums until nothing more is dropped.")] = (
         False
     )
     split: Annotated[
-        SplitName,
+        Literal["paper", "leave-one-out", "time", "none"],
         typer.Option(
             help="What is held out: each user's last 20% for the test and 10% of the rest for validation (paper), the last "
             "event and the one before (leave-one-out), all after two moments (time), or nothing (none)."
         ),
-    ] = SplitName.paper
+    ] = "paper"
 
     @property
     def name(self) -> str:
@@ -99,14 +86,14 @@ class LogOptions:
                 time_col=self.time_col,
                 rating_col=self.rating_col,
                 min_rating=self.min_rating,
-                repeats=self.repeats.value,
+                repeats=self.repeats,
                 min_user_events=self.min_user_events,
                 min_item_events=self.min_item_events,
                 k_core=self.k_core,
                 items=self.items,
             )
         console.describe_log(log)
-        parts = split(log, self.split.value)
+        parts = split(log, self.split)
         console.describe_split(parts)
         return parts
 

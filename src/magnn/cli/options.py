@@ -4,24 +4,15 @@ import codecs
 import json
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-
-
-class DeviceName(StrEnum):
-    """Where a network can be trained."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
 
 Preset = Annotated[
     str | None, typer.Option(metavar="NAME", help="Settings to start from: best, paper. [default: best]")
 ]
-Device = Annotated[DeviceName, typer.Option(help="Where to train; cuda needs a CUDA build of PyTorch.")]
+Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train; cuda needs a CUDA build of PyTorch.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Directory written by magnn fit.")]
 K = Annotated[int, typer.Option("-k", help="Length of the list.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from magnn.cli.log_options import LogOptions, takes_log
-from magnn.cli.options import Device, DeviceName, Preset
+from magnn.cli.options import Device, Preset
 from magnn.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def tune(
     ],
     log: LogOptions,
     preset: Preset = None,
-    device: Device = DeviceName.cpu,
+    device: Device = "cpu",
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Changes to the preset; these settings are not searched.")
     ] = None,
@@ -64,7 +64,7 @@ def tune(
     from magnn.tuning import search
     from magnn.tuning.study import check_study
 
-    check_device(device.value)
+    check_device(device)
     check_seed(seed)
     search.check_budget(minutes, trials)
     check_study(study)
@@ -78,7 +78,7 @@ def tune(
             minutes=minutes,
             trials=trials,
             seed=seed,
-            device=device.value,
+            device=device,
             study=study,
             progress=progress,
         )
@@ -93,7 +93,8 @@ def tune(
     console.note(verdict(tuned))
     if not tuned.completed:
         raise Interrupted(f"interrupted: saved the best so far as {output}; the same command goes on from {study}")
-    with_it = shlex.join(["magnn", "fit", *log.arguments, "--config", str(output), "-o", "model"])
+    training = [*(["--device", device] if device != "cpu" else []), *(["--seed", str(seed)] if seed else [])]
+    with_it = shlex.join(["magnn", "fit", *log.arguments, "--config", str(output), *training, "-o", "model"])
     console.note(f"saved {output}; next: {with_it}")
 
 

@@ -2,8 +2,6 @@
 
 import re
 
-from magnn.errors import InputError
-
 # First match wins: an id before what may be a name. Compared without case, separators, and RecBole's type suffix
 # ("user_id:token"). "id" and "title" are of an item table, which may call its titles what a log calls its items.
 USUAL = {
@@ -11,7 +9,7 @@ USUAL = {
     "sessionid session",
     "item": "itemid item iid movieid movie asin parentasin productid product articleid article bookid book trackid track "
     "songid song businessid business sku",
-    "time": "timestamp time ts unixreviewtime unixtime datetime date eventtime createdat t",
+    "time": "timestamp eventtimestamp time eventtime ts unixreviewtime unixtime datetime createdat date t",
     "rating": "rating overall stars score",
     "id": "itemid iid movieid asin parentasin productid articleid bookid trackid songid businessid sku id item movie "
     "product article book track song business",
@@ -29,21 +27,12 @@ def listed(columns: list[str]) -> str:
     return " ".join(", ".join(columns).split()) or "(none)"
 
 
-def find(columns: list[str], role: str, given: str | None = None) -> str | None:
-    """The column that plays `role`, a key of `USUAL`, or None.
-
-    A `given` name is taken as it stands, and must exist.
-
-    Raises:
-        InputError: `given` is not among `columns`.
+def find(columns: list[str], role: str) -> str | None:
+    """The column that plays `role`, a key of `USUAL`, by its name; or None.
 
     Example:
         >>> find(["userId", "movieId", "rating"], "item")
         'movieId'
     """
-    if given is not None:
-        if given not in columns:
-            raise InputError(f"has no column {given!r} for the {role}; its columns are {listed(columns)}")
-        return given
     by_canonical = {canonical(c): c for c in reversed(columns)}
     return next((by_canonical[usual] for usual in USUAL[role].split() if usual in by_canonical), None)

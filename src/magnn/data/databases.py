@@ -23,7 +23,9 @@ def read_database(url: str, query: str | None) -> tuple[str, pl.DataFrame]:
     except ImportError as error:
         raise InputError("reading from a database needs SQLAlchemy: pip install 'magnn[database]'") from error
     if query is None:
-        raise InputError("a database URL needs a query that selects user, item and time columns (--query)")
+        raise InputError(
+            "a database URL needs a query that selects user, item and time columns (--query); an item table is a file"
+        )
     engine = _engine(url)
     # Passwords also come in the part behind the "?" (odbc_connect), so that is not shown at all.
     name = engine.url.set(query={}).render_as_string(hide_password=True)
@@ -50,9 +52,8 @@ def _engine(url: str) -> "Engine":
     try:
         engine = sqlalchemy.create_engine(url)
     except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
-        raise InputError(
-            f"the database URL needs a driver that is not here: {first_line(error)}; install it"
-        ) from error
+        remedy = "write postgresql://" if url.startswith("postgres://") else "install it"
+        raise InputError(f"the database URL needs a driver that is not here: {first_line(error)}; {remedy}") from error
     except (sqlalchemy.exc.ArgumentError, ValueError):
         engine = None  # the message may quote a piece of the password, so it is dropped, chain and all
     if engine is None or "@" in (engine.url.host or ""):

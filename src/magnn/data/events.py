@@ -85,7 +85,7 @@ def read_events(
     _check_distinct(raw, columns)
     notes = ["columns: " + ", ".join(f"{role} = {name}" for role, name in columns.items() if name is not None)]
     if columns["time"] is None:
-        notes.append("no time column: the log is taken in its own order")
+        notes.append(f"no time column among {listed(raw.columns)}: the log is taken in its own order")
     if min_rating is not None and columns["rating"] is None:
         raise InputError(
             f"{raw.name}: a rating threshold needs a rating column, and none is among {listed(raw.columns)}; name it with "
@@ -128,10 +128,9 @@ def read_events(
 
 
 def _column(raw: Source, role: str, given: str | None, needed: bool = False) -> str | None:
-    try:
-        name = find(raw.columns, role, given)
-    except InputError as error:
-        raise InputError(f"{raw.name} {error}") from None
+    if given is not None and given not in raw.columns:
+        raise InputError(f"{raw.name} has no column {given!r} for the {role}; its columns are {listed(raw.columns)}")
+    name = find(raw.columns, role) if given is None else given
     if name is None and needed:
         raise InputError(
             f"{raw.name}: no {role} column among {listed(raw.columns)}; name it with --{role}-col ({role}_col=...)"

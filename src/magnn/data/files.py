@@ -61,7 +61,10 @@ def kind_of(path: Path) -> Kind:
         InputError: it is a directory, empty, or of no supported kind.
     """
     if path.is_dir():
-        raise InputError(f"{path} is a directory; give a file, or a pattern such as '{path}/*.parquet'")
+        raise InputError(
+            f"{path} is a directory; give a file, or a pattern such as '{path}/*.parquet', or '{path}/**/*.parquet' where "
+            "the files are in folders of it"
+        )
     *others, last = ["", *(suffix.lower() for suffix in path.suffixes)]
     kind = KINDS.get(others[-1] if last == ".gz" else last)
     if kind is None or (last == ".gz" and kind != "text"):

@@ -152,6 +152,8 @@ def _number(ids: pl.Series, outside: Id, kind: str) -> int:
 
 def _unknown(ids: pl.Series, outside: Id, kind: str) -> UnknownIdError:
     examples = ", ".join(str(i) for i in ids.head(3).to_list())
+    remedy = "; for somebody new give a history of items" if kind == "user" else ""
     return UnknownIdError(
         f"{kind} {outside!r} is not among the {len(ids):,} {kind}s of this log; known ones are for example {examples}"
+        f"{remedy}"
     )

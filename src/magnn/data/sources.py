@@ -15,6 +15,7 @@ from magnn.data.databases import read_database
 from magnn.data.files import files_of, first_line, kind_of, line_of_row, problem_with, quote_of, separator_of
 from magnn.errors import InputError
 
+ELSEWHERE = {"s3", "gs", "az", "abfs", "abfss", "hdfs", "http", "https", "ftp", "file"}
 PROBE = 1_000  # rows in which most columns show what they do not hold
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 # A filter on every column, pushed down into the reader, costs the square of their number: seconds for 800.
@@ -139,6 +140,10 @@ def open_source(source: Any, query: str | None = None) -> Source:
         InputError: the source is missing, empty, unreadable, truncated, not UTF-8, or of no supported kind.
     """
     if isinstance(source, str) and "://" in source:
+        if (scheme := source.partition("://")[0].lower()) in ELSEWHERE:
+            raise InputError(
+                f"events are read from files of this machine and from databases, not from {scheme}://; fetch it first"
+            )
         return _in_memory(*read_database(source, query))
     if query is not None:
         given = repr(source) if isinstance(source, str) else type(source).__name__
