@@ -15,7 +15,7 @@ import torch
 
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
-from magnn.data.windows import training_windows
+from magnn.data.windows import Windows, training_windows
 from magnn.errors import InputError, Interrupted
 from magnn.model.graph_part import GraphPart, Mixture, count_neighbours
 from magnn.model.magnn import MAGNN
@@ -94,11 +94,15 @@ def fit(
     with place, ONE_AT_A_TIME, torch.inference_mode(mode=False), torch.random.fork_rng(list(gpus)):
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
-        run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
         try:
+            windows = _windows(history, settings)
+            # The refit's too: its number of epochs is chosen with these.
+            settings = settings.model_copy(update={"training": settings.training.for_samples(len(windows))})
+            run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
             model, state, completed = run.phase(
-                "select" if selecting else "train", history, held_out if selecting else None
+                "select" if selecting else "train", windows, held_out if selecting else None
             )
+            del windows
         except KeyboardInterrupt:  # outside the epochs, which answer it themselves
             kept = checkpoints is not None and any((checkpoints / f"{name}.safetensors").exists() for name in PHASES)
             what = "the same with --resume goes on from the checkpoints" if kept else "nothing to save"
@@ -112,7 +116,9 @@ def fit(
             graph, graph_logs = run.graph(model, history, held_out, state.best_epoch)
             logs = logs + graph_logs
             if selecting and refit and completed:
-                final, final_state, completed = run.phase("refit", split.train_and_valid, None, state.best_epoch)
+                final, final_state, completed = run.phase(
+                    "refit", _windows(split.train_and_valid, settings), None, state.best_epoch
+                )
                 logs = logs + final_state.logs
                 if completed:
                     counted = graph and count_neighbours(split.train_and_valid, settings.graph, graph.mixture)
@@ -170,16 +176,13 @@ class _Run:
     progress: Callable[[Progress], None] | None
 
     def phase(
-        self, name: str, history: Histories, held_out: Histories | None, epochs: int | None = None
+        self, name: str, windows: Windows, held_out: Histories | None, epochs: int | None = None
     ) -> tuple[MAGNN, TrainingState, bool]:
-        """Train a fresh network on `history`; the frozen model, the final state, and whether it ran to its end."""
-        shape, training = self.settings.model, self.settings.training
+        """Train a fresh network; the frozen model, the final state, and whether it ran to its end."""
+        shape, training, history = self.settings.model, self.settings.training, windows.histories
         seed_device(self.seed, self.device)  # the initial weights
         graph = ItemGraph.of(history, shape) if shape.short_term else None
         model = MAGNN(shape, history.n_users, history.n_items, graph).to(self.device)
-        windows = training_windows(
-            history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
-        )
         optimizer = make_optimizer(model, training, len(windows))
         epochs = epochs or training.epochs
         assert epochs is not None, "decided by for_log"
@@ -247,6 +250,13 @@ class _Run:
             if events is not None:
                 digest.update(events.items.tobytes() + events.offsets.tobytes())
         return digest.hexdigest()
+
+
+def _windows(history: Histories, settings: Settings) -> Windows:
+    shape, training = settings.model, settings.training
+    return training_windows(
+        history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
+    )
 
 
 def validation_metrics(scorer: Scorer, history: Histories, held_out: Histories, seed: int) -> dict[str, float]:

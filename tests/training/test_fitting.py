@@ -14,6 +14,7 @@ from magnn.data.split import Split
 from magnn.errors import InputError
 from magnn.model.graph_part import GraphPart, Mixture
 from magnn.ranking.evaluate import evaluate_scorer
+from magnn.training.config import TrainingConfig
 from tests.worlds import BEST, SMALL, chain_world, config, log_of, small_world, weights_equal
 
 
@@ -187,6 +188,22 @@ def test_a_refit_is_a_training_on_train_and_valid() -> None:
     refitted = magnn.fit(split, config=settings)
     assert weights_equal(refitted, magnn.fit(all_train, config=settings, refit=False))
     assert not weights_equal(refitted, magnn.fit(split, config=settings, refit=False))
+
+
+def test_a_refit_has_the_batch_and_the_rate_that_its_epochs_were_chosen_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own samples are more, and may be enough for larger batches: so fewer steps than the epochs were chosen for."""
+    monkeypatch.setattr(TrainingConfig, "batch_of", lambda self, samples: self.batch_size or samples)
+    steps: dict[str, int] = {}
+    rec = magnn.fit(
+        small_world(),
+        config={"model": SMALL, "training": {"epochs": 1}},
+        progress=lambda at: steps.update({at.phase: at.batches}),
+    )
+    assert (steps["select"], steps["refit"]) == (1, 2), "all samples are one batch, and the refit has more"
+    training = rec.settings.training
+    assert training.batch_size is not None and training.learning_rate == TrainingConfig(
+        loss=training.loss, targets=training.targets
+    ).rate_of(training.batch_size)
 
 
 def test_a_refit_keeps_what_was_learned_of_the_graph() -> None:

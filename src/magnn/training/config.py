@@ -100,6 +100,17 @@ class TrainingConfig(BaseModel):
             return self
         return self.model_copy(update={"epochs": min(max(round(MANY_EVENTS / max(events, 1)), 1), FEW_EPOCHS)})
 
+    def for_samples(self, samples: int) -> "TrainingConfig":
+        """The same with the batch and its learning rate decided, if they are left to the log.
+
+        Example:
+            >>> config = TrainingConfig(loss="softmax", targets=1).for_samples(100_000)
+            >>> config.batch_size, round(config.learning_rate, 5)
+            (2048, 0.00396)
+        """
+        batch = self.batch_of(samples)
+        return self.model_copy(update={"batch_size": batch, "learning_rate": self.rate_of(batch)})
+
     def rate_factor(self, epochs: float) -> float:
         """What the learning rate is multiplied with after so many epochs.
 
