@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.process import how_to_run, run_missing
-from benchmarks.results_tables import Page, duration, number, p_between, p_words, provenance, threads_in_words, with_ci
+from benchmarks.results_tables import (
+    Page,
+    duration,
+    number,
+    on_gpu,
+    p_between,
+    p_words,
+    provenance,
+    threads_in_words,
+    with_ci,
+)
 from benchmarks.runs import Run, Spec, ours, until_stopped
 from benchmarks.significance import TEST
 from magnn.data.split import Protocol
@@ -76,7 +86,7 @@ def additions_section(page: Page) -> None:
         page.add(
             f"## What each addition is worth: {data}, validation events",
             f"One thing taken back at a time; protocol {protocol}, trained on train, one seed. p: against the one in bold, "
-            f"{TEST}, of ndcg@10.",
+            f"{TEST}, of ndcg@10." + (" *: trained on a GPU." if on_gpu(list(finished.values())) else ""),
         )
         _table(page, finished)
         page.add(
@@ -95,7 +105,7 @@ def _table(page: Page, finished: dict[str, Run]) -> None:
         ("", "recall@10", "ndcg@10", "of the bold", "p", *(["fit"] if timed else [])),
         [
             [
-                f"**{variant}**" if variant == WHOLE else variant,
+                (f"**{variant}**" if variant == WHOLE else variant) + on_gpu([run]),
                 number(run.metrics["recall@10"]),
                 with_ci(run, "ndcg@10"),
                 f"{run.metrics['ndcg@10'] / whole.metrics['ndcg@10']:.0%}",

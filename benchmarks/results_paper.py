@@ -25,6 +25,7 @@ from benchmarks.results_tables import (
     mean_sd,
     memory_in_words,
     number,
+    on_gpu,
     p_between,
     p_words,
     provenance,
@@ -102,7 +103,8 @@ def _beside_the_others(page: Page, runs: Sequence[Run]) -> None:
     p = holm(np.array([p_between(runs, [other], "recall@10") for other in others])).tolist()
     ours_ = np.mean([run.metrics["recall@10"] for run in runs])
     said = [
-        f"{'behind' if other.metrics['recall@10'] > ours_ else 'ahead of'} {other.spec.system} ({p_words(each)})"
+        f"{'behind' if other.metrics['recall@10'] > ours_ else 'ahead of'} {other.spec.system} ({p_words(each)}"
+        f"{', which time ended' if other.stopped_by == 'time' else ''})"
         for other, each in sorted(zip(others, p, strict=True), key=lambda pair: -pair[0].metrics["recall@10"])
     ]
     page.add(f"In recall@10, each user's mean over seeds, MA-GNN here is {', '.join(said)}; {TEST}.")
@@ -140,7 +142,7 @@ def ablation_section(page: Page) -> None:
                 mean_sd(runs, "recall@10"),
                 number(published.CDS_ABLATION[name][1]),
                 mean_sd(runs, "ndcg_fixed@10"),
-                ", ".join(number(run.metrics["recall@10"]) + _on_gpu([run]) for run in runs),
+                ", ".join(number(run.metrics["recall@10"]) + on_gpu([run]) for run in runs),
                 against_full.get(name, ""),
                 against_gated.get(name, ""),
             ]
@@ -166,7 +168,13 @@ def _steps(groups: Mapping[str, Sequence[Run]]) -> str:
             f", over seeds {p_words(float(ttest_ind(a, b, equal_var=False).pvalue))}" if len(a) > 1 < len(b) else ""
         )
         said.append(f"{words} (over users {p_words(p)}{over_seeds})")
-    return f"Step by step. {'; '.join(said)}. Over users: as above; over seeds: Welch's t-test, not corrected."
+    words = f"Step by step. {'; '.join(said)}. Over users: as above; over seeds: Welch's t-test, not corrected."
+    of_cpu = {name: [run for run in runs if run.device == "cpu"] for name, runs in groups.items()}
+    if all(of_cpu.values()) and of_cpu != groups:
+        means = {name: np.mean([run.metrics["recall@10"] for run in runs]) for name, runs in of_cpu.items()}
+        alone = ", ".join(f"{means[more] - means[less]:+.4f}".replace("0.", ".") for more, less in steps)
+        words += f" Of the seeds without a GPU alone, these steps are {alone}."
+    return words
 
 
 def _against(reference: str, groups: Mapping[str, Sequence[Run]]) -> dict[str, str]:
@@ -176,11 +184,6 @@ def _against(reference: str, groups: Mapping[str, Sequence[Run]]) -> dict[str, s
     }
     corrected = holm(np.array(list(tests.values()))).tolist()
     return {name: p_words(p) for name, p in zip(tests, corrected, strict=True)}
-
-
-def _on_gpu(runs: Sequence[Run]) -> str:
-    """A star for runs of which one was not trained on a CPU."""
-    return "" if all(run.device == "cpu" for run in runs) else "*"
 
 
 def sizes_section(page: Page) -> None:
@@ -199,7 +202,7 @@ def sizes_section(page: Page) -> None:
     page.table(
         ("recall@10", *map(str, SIZES)),
         [
-            [words, *(mean_sd(runs, "recall@10") + _on_gpu(runs) for runs in (found[setting, size] for size in SIZES))]
+            [words, *(mean_sd(runs, "recall@10") + on_gpu(runs) for runs in (found[setting, size] for size in SIZES))]
             for setting, words in (("heads", "attention heads h"), ("memory_units", "memory units m"))
         ],
     )

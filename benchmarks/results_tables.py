@@ -95,6 +95,11 @@ def seeds_in_words(runs: Sequence[Run]) -> str:
     return f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
 
 
+def on_gpu(runs: Sequence[Run]) -> str:
+    """A star for runs of which one was not trained on a CPU."""
+    return "" if all(run.device == "cpu" for run in runs) else "*"
+
+
 def duration(seconds: float) -> str:
     """In seconds or minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 import magnn
 from magnn.cli import bars, console
+from magnn.cli.options import print_json
 from magnn.recommender import Recommended
 from magnn.training.trainer import EpochLog, Progress
 from tests.cli.driver import FIT, MAGNN, TINY, Shell, rendered
@@ -74,6 +75,14 @@ def test_what_a_log_holds_does_not_control_the_terminal() -> None:
     shown = rendered(console.items_table("for user \x1b[31m[/]", items), 80)
     assert not set(shown) & {"\x1b", "\x07", "\r", "\x9b"}
     assert "[red]a[/red] :heart: \U0001f468\u200d\U0001f469" in shown and "[/]" in shown
+
+
+def test_json_holds_all_and_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"item": "a\x1b[2J\x9b31m\x7f \u00e9\U0001f468"}
+    print_json(value)
+    text = capsys.readouterr().out
+    assert json.loads(text) == value
+    assert not set(text) & {"\x1b", "\x9b", "\x7f"}
 
 
 def test_ids_in_an_error_and_columns_in_a_note_do_not_control_the_terminal(shell: Shell) -> None:

@@ -27,4 +27,5 @@ def print_json(value: Any) -> None:
     """For programs, on standard output."""
     # A pipe on Windows, for one, may speak something else.
     as_utf8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    print(json.dumps(value, indent=2, ensure_ascii=not as_utf8))
+    text = json.dumps(value, indent=2, ensure_ascii=not as_utf8)
+    print(re.sub(r"[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text))  # they too control a terminal
