@@ -30,7 +30,7 @@ from magnn.storage import alone, explained
 from magnn.torch_state import check_defaults, seed_device
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
-from magnn.training.trainer import EpochLog, Progress, Saver, TrainingState, make_optimizer, train
+from magnn.training.trainer import EpochLog, Saver, TrainingProgress, TrainingState, make_optimizer, train
 
 
 def fit(
@@ -44,7 +44,7 @@ def fit(
     device: str = "cpu",
     checkpoints: Path | str | None = None,
     resume: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Recommender:
     """Train on the training events, pick the epoch on the validation events, then train anew on both for that long.
 
@@ -173,7 +173,7 @@ class _Run:
     device: torch.device
     checkpoints: Path | None
     resume: bool
-    progress: Callable[[Progress], None] | None
+    progress: Callable[[TrainingProgress], None] | None
 
     def phase(
         self, name: str, windows: Windows, held_out: Histories | None, epochs: int | None = None
@@ -227,7 +227,7 @@ class _Run:
 
         def progress(step: int, steps: int) -> None:
             if self.progress:
-                self.progress(Progress(GRAPH_PHASE, 1, 1, step, steps))
+                self.progress(TrainingProgress(GRAPH_PHASE, 1, 1, step, steps))
 
         everybody = np.arange(history.n_users)
         dense = DotScorer(encode(model, everybody, history), model.items.detach())
@@ -240,7 +240,7 @@ class _Run:
         seconds = learned - started, time.perf_counter() - learned
         log = EpochLog(GRAPH_PHASE, epoch, 0.0, *seconds, metrics)
         if self.progress:
-            self.progress(Progress(GRAPH_PHASE, 1, 1, 1, 1, log))
+            self.progress(TrainingProgress(GRAPH_PHASE, 1, 1, 1, 1, log))
         return replace(part), [log]  # without what it holds ready for scores, as large as itself
 
     def _fingerprint(self, history: Histories, held_out: Histories | None, epochs: int) -> str:

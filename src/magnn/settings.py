@@ -54,7 +54,6 @@ PRESETS = {
             feed_forward=None,
             dropout=0.2,
             cosine=None,
-            cosine_scale=10,
         ),
         training=TrainingConfig(
             loss="softmax",

@@ -16,7 +16,7 @@ import magnn
 from magnn.cli import bars, console
 from magnn.cli.options import print_json
 from magnn.recommender import Recommended
-from magnn.training.trainer import EpochLog, Progress
+from magnn.training.trainer import EpochLog, TrainingProgress
 from tests.cli.driver import FIT, MAGNN, TINY, Shell, rendered
 from tests.conftest import SMALL_MODEL
 
@@ -126,8 +126,8 @@ def test_the_bars_of_a_training_and_of_a_report_on_a_terminal(monkeypatch: pytes
     )
     log = EpochLog("select", 2, 0.5, 1, 1, {"recall@10": 0.1, "ndcg@10": 0.2})
     with bars.training_bar() as update:
-        update(Progress("select", 1, 3, 1, 2))
-        update(Progress("select", 2, 3, 2, 2, log))
+        update(TrainingProgress("select", 1, 3, 1, 2))
+        update(TrainingProgress("select", 2, 3, 2, 2, log))
     assert "epoch 2/3" in screen.getvalue() and "loss 0.500  recall@10 0.1000  ndcg@10 0.2000" in screen.getvalue()
     with bars.steps_bar() as step:
         step("measuring", 0, 4)

@@ -16,7 +16,7 @@ from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, StorageError
 from magnn.model.magnn import MAGNN
 from magnn.training import trainer
-from magnn.training.trainer import Progress
+from magnn.training.trainer import TrainingProgress
 from tests.worlds import SMALL, config, log_of, small_world, weights_equal
 
 
@@ -34,14 +34,14 @@ def test_resuming_equals_never_stopping(tmp_path: Path, dropout: float, stop_aft
     settings = {**config(epochs=4, patience=9), "model": {**SMALL, "dropout": dropout}}
     whole = magnn.fit(split, config=settings)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.log and (progress.phase, progress.epoch) == stop_after:
             raise KeyboardInterrupt
 
     cut = magnn.fit(split, config=settings, checkpoints=tmp_path, progress=stop)
     assert not cut.completed and not cut.refit
     trained: set[tuple[str, int]] = set()
-    listen: Callable[[Progress], None] = lambda at: trained.add((at.phase, at.epoch))  # noqa: E731
+    listen: Callable[[TrainingProgress], None] = lambda at: trained.add((at.phase, at.epoch))  # noqa: E731
     resumed = magnn.fit(split, config=settings, checkpoints=tmp_path, resume=True, progress=listen)
     assert resumed.completed and resumed.refit
     phase, last = stop_after
@@ -139,7 +139,7 @@ def test_a_fresh_fit_forgets_old_checkpoints(tmp_path: Path) -> None:
 def test_ctrl_c_keeps_the_best_validated_epoch() -> None:
     split = small_world()
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.epoch == 3 and not progress.log:
             raise KeyboardInterrupt
 
@@ -159,7 +159,7 @@ def test_ctrl_c_outside_the_epochs_keeps_what_was_there_before(phase: str, monke
     split, settings = small_world(), {"model": SMALL, "training": {"batch_size": 256}}
     reference = magnn.fit(split, config=settings, epochs=2, refit=False)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: TrainingProgress) -> None:
         if progress.phase == phase:
             raise KeyboardInterrupt
 
@@ -183,7 +183,7 @@ def test_ctrl_c_before_the_first_epoch_begins(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_ctrl_c_before_anything_is_there() -> None:
-    def stop(_: Progress) -> None:
+    def stop(_: TrainingProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="nothing to save"):
@@ -193,7 +193,7 @@ def test_ctrl_c_before_anything_is_there() -> None:
 def test_two_fits_do_not_share_their_checkpoints(tmp_path: Path) -> None:
     split = small_world()
 
-    def second(_: Progress) -> None:
+    def second(_: TrainingProgress) -> None:
         with pytest.raises(InputError, match="another fit keeps its checkpoints there"):
             magnn.fit(split, config=config(epochs=1), checkpoints=tmp_path / "c")
 

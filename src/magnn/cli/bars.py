@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    Progress,
     ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from magnn.cli.console import console_of
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from magnn.batch import BatchProgress
-    from magnn.data.datasets import Progress as DatasetProgress
+    from magnn.data.datasets import DatasetProgress
     from magnn.data.download import BytesProgress
-    from magnn.training.trainer import Progress
+    from magnn.training.trainer import TrainingProgress
     from magnn.tuning.search import TuningProgress
 
 
-def _bar(*columns: ProgressColumn, **options: Any) -> Bar:
+def _bar(*columns: ProgressColumn, **options: Any) -> Progress:
     console = console_of(stderr=True)
-    return Bar(*columns, console=console, disable=not console.is_interactive, **options)
+    return Progress(*columns, console=console, disable=not console.is_interactive, **options)
 
 
 @contextmanager
-def training_bar() -> "Iterator[Callable[[Progress], None]]":
+def training_bar() -> "Iterator[Callable[[TrainingProgress], None]]":
     """A bar over the epochs of each phase; without a terminal, nothing."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -46,7 +46,7 @@ def training_bar() -> "Iterator[Callable[[Progress], None]]":
     with _bar(*columns) as bar:
         tasks = {}
 
-        def update(progress: "Progress") -> None:
+        def update(progress: "TrainingProgress") -> None:
             if progress.phase not in tasks:
                 tasks[progress.phase] = bar.add_task(f"{progress.phase:<6}", epoch=0, epochs=progress.epochs, latest="")
             task = tasks[progress.phase]

@@ -29,7 +29,7 @@ AMAZON = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 GOODREADS = "https://mcauleylab.ucsd.edu/public_datasets/gdrive/goodreads/byGenre"
 
 Tables = tuple[pl.DataFrame, pl.DataFrame]  # events and items
-Progress = Callable[[str], BytesProgress]  # called with what begins: a file that is fetched, or read
+DatasetProgress = Callable[[str], BytesProgress]  # called with what begins: a file that is fetched, or read
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Fetched:
     hashes: dict[str, str]
 
 
-def get_dataset(name: str, directory: Path, progress: Progress | None = None, *, raw: bool = False) -> Fetched:
+def get_dataset(name: str, directory: Path, progress: DatasetProgress | None = None, *, raw: bool = False) -> Fetched:
     """Fetch a data set into `directory` and write events.parquet there, and items.parquet where it has items.
 
     A set of the paper goes through the authors' recipe. Its events are in the order of the source and keep their rating;
@@ -194,14 +194,14 @@ def write_table(table: pl.DataFrame, path: Path) -> Path:
     return path
 
 
-def _fetch(file: RawFile, directory: Path, progress: Progress | None) -> Path:
+def _fetch(file: RawFile, directory: Path, progress: DatasetProgress | None) -> Path:
     url, mirror = file.url, os.environ.get(MIRROR_VARIABLE)
     if mirror:
         url = f"{mirror.rstrip('/')}/{file.name}"
     return download(url, directory / file.name, file.sha256, progress(file.name) if progress else None)
 
 
-def _reading(path: Path, progress: Progress | None) -> BytesProgress | None:
+def _reading(path: Path, progress: DatasetProgress | None) -> BytesProgress | None:
     return progress(f"reading {path.name}") if progress else None
 
 

@@ -1,1 +1,1 @@
-"""Floor 2: the network, one file per section of the paper."""
+"""Floor 2: the network, a part of it a file; and what stands beside it in the score, the graph part."""

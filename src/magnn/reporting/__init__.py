@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from magnn.recommender import Recommender
-from magnn.reporting.findings import Progress, gather
+from magnn.reporting.findings import ReportProgress, gather
 from magnn.reporting.page import check_page, render
 from magnn.reporting.plots import write_plots
 from magnn.storage import atomic_file, check_file, check_place
@@ -28,7 +28,7 @@ def report(
     *,
     k: int = 10,
     plots: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
 ) -> None:
     """Write a report as one HTML file that needs no network and no script.
 

@@ -31,7 +31,7 @@ EXAMPLES, EXAMPLE_ITEMS, EXAMPLE_HISTORY = 10, 5, 8
 TAKEN = "what users took next"
 TOLD = "training events"
 
-Progress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
+ReportProgress = Callable[[str, int, int], None]  # what is done now, steps done, steps in all
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Findings:
         return short_name(events.title(item) or str(events.item_ids[item]), limit)
 
 
-def gather(recommender: Recommender, k: int = 10, progress: Progress | None = None) -> Findings:
+def gather(recommender: Recommender, k: int = 10, progress: ReportProgress | None = None) -> Findings:
     """Evaluate, look inside, and choose examples.
 
     Everything is as of before the test events, where there are any: lists and explanations know nothing of them.
@@ -112,7 +112,10 @@ def gather(recommender: Recommender, k: int = 10, progress: Progress | None = No
 
     report = evaluate(recommender, k=k, progress=begin) if tested else None
     begin("lists")
-    users, items_UK = _lists(recommender, history, k) if report is None else _evaluated(report)
+    if report is None:
+        users, items_UK = _lists(recommender, history, k)
+    else:
+        users, items_UK = report.systems[MODEL].users, report.systems[MODEL].items_UK
     chosen = _spread(len(users), SAMPLE)
     taken = test.items[np.isin(test.users, users)] if tested else trained_on.items
     whose: dict[str, NDArray[Any]] = {TAKEN if tested else TOLD: taken, MODEL: items_UK}
@@ -146,11 +149,6 @@ def gather(recommender: Recommender, k: int = 10, progress: Progress | None = No
         memory=memory,
         examples=examples,
     )
-
-
-def _evaluated(report: Report) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    found = report.systems[MODEL]
-    return found.users, found.items_UK
 
 
 def _lists(recommender: Recommender, history: Histories, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -36,8 +36,6 @@ CHOOSING_USERS = 5000
 RATE = 0.05  # of Adam, falling to 0
 Q = 0.5
 
-Progress = Callable[[int, int], None]
-
 
 class _LogOdds(nn.Module):
     """Scores as they are, times a sharpness."""
@@ -69,7 +67,7 @@ def fit_mixture(
     held_out: Histories,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mixture:
     """The mixture with the least generalised cross-entropy of held-out items, in the score of all parts.
 

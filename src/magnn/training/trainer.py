@@ -44,7 +44,7 @@ class EpochLog:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """Where training is: after `batch` of `batches` in `epoch` (from 1) of at most `epochs`; `log` at an epoch's end."""
 
     phase: str
@@ -107,7 +107,7 @@ def train(
     seed: int,
     epochs: int,
     validate: Callable[[], dict[str, float]] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     on_epoch: Saver | None = None,
 ) -> bool:
     """Train from `state` until `epochs` are done or validation stops improving; the model ends with its best weights.
@@ -159,7 +159,7 @@ def train(
                 on_epoch(state, model, optimizer)
             if progress:
                 n_batches = -(-len(windows) // config.batch_of(len(windows)))
-                progress(Progress(phase, epoch, epochs, n_batches, n_batches, log))
+                progress(TrainingProgress(phase, epoch, epochs, n_batches, n_batches, log))
     except KeyboardInterrupt:
         completed = False
     if state.best_weights:
@@ -186,7 +186,7 @@ def _train_epoch(
     seed: int,
     epoch: int,
     epochs: int,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[TrainingProgress], None] | None,
 ) -> float:
     """One pass over the samples in random order; the mean loss of a sample."""
     model.train()
@@ -211,7 +211,7 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)  # as large as the tables
         total += loss.item()
         if progress:
-            progress(Progress(phase, epoch, epochs, number, len(starts)))
+            progress(TrainingProgress(phase, epoch, epochs, number, len(starts)))
     return total / len(windows)
 
 

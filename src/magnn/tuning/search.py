@@ -22,7 +22,7 @@ from magnn.errors import InputError, Interrupted, MagnnError, StorageError
 from magnn.fitting import check_device, check_seed, fit
 from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
 from magnn.settings import Config, Settings, make_settings, named_in
-from magnn.training.trainer import Progress
+from magnn.training.trainer import TrainingProgress
 from magnn.tuning.result import METRIC, Tuned, best_of, trial_of
 from magnn.tuning.space import Params, Space, space_around
 from magnn.tuning.study import Study, Trial, open_study
@@ -45,7 +45,7 @@ class TuningProgress:
     trial: int
     seconds: float
     budget: float
-    training: Progress | None
+    training: TrainingProgress | None
     best: float | None
     default: float | None
     earlier: int
@@ -184,7 +184,7 @@ class _Search:
         """One fit, and what is to be known of it."""
         first = params == self.space.defaults
 
-        def listen(at: Progress) -> None:
+        def listen(at: TrainingProgress) -> None:
             self.say(number, at)
             if at.log and at.phase == "select":
                 # Of the defaults too: the others are measured against their epochs.
@@ -208,7 +208,7 @@ class _Search:
                 raise
             self.study.tell("failed", self.ended(), error=f"{type(error).__name__}: {error}".splitlines()[0])
 
-    def fitted(self, settings: Settings, listen: Callable[[Progress], None]) -> NDArray[np.float64]:
+    def fitted(self, settings: Settings, listen: Callable[[TrainingProgress], None]) -> NDArray[np.float64]:
         """Fit on the training events; each user's ndcg@10 on the validation events, (U,)."""
         found = fit(
             self.split,
@@ -237,7 +237,7 @@ class _Search:
     def ended(self) -> float:
         return self.before + self.seconds()
 
-    def say(self, number: int, training: Progress | None = None) -> None:
+    def say(self, number: int, training: TrainingProgress | None = None) -> None:
         if self.progress:
             best, default = (None if trial is None else trial.value for trial in (self.best, self.default))
             at = TuningProgress(number, self.seconds(), self.budget, training, best, default, len(self.earlier))
