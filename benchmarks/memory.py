@@ -20,7 +20,7 @@ from magnn.fitting import validation_metrics
 from magnn.model.graph_part import count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
-from magnn.ranking.queries import GraphScorer, user_scorer
+from magnn.ranking.queries import network_scorer, user_scorer
 from magnn.settings import make_settings
 from magnn.training.mixture import fit_mixture
 from magnn.training.trainer import TrainingState, make_optimizer, train
@@ -57,9 +57,7 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
     started = time.perf_counter()
     if settings.graph.neighbours:
         part = count_neighbours(history, settings.graph)
-        dense = user_scorer(model, history)
-        assert not isinstance(dense, GraphScorer)
-        fit_mixture(part, dense, history, held_out, seed=0)
+        fit_mixture(part, network_scorer(model, history), history, held_out, seed=0)
     return {
         "epoch": log.train_seconds / STEPS * -(-len(windows) // size),
         "validation": log.valid_seconds,

@@ -21,8 +21,7 @@ from benchmarks.significance import paired_p
 from magnn.data.split import Split
 from magnn.model.graph_part import Mixture
 from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
-from magnn.ranking.products import DotScorer
-from magnn.ranking.queries import GraphScorer, encode
+from magnn.ranking.queries import GraphScorer, network_scorer
 from magnn.ranking.rank import Scorer
 from magnn.training.mixture import fit_mixture
 
@@ -33,7 +32,7 @@ def compare(split: Split, page: Page) -> None:
     fitted = magnn.fit(split, preset="best", refit=False)
     part = fitted.graph_part
     assert part is not None, "the preset has one"
-    network = DotScorer(encode(fitted.model, np.arange(history.n_users), history), fitted.model.items.detach())
+    network = network_scorer(fitted.model, history)
     users_X = users_to_judge(history, held_out)
 
     def ndcg(scorer: Scorer, judged_X: np.ndarray) -> np.ndarray:

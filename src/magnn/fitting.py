@@ -21,8 +21,7 @@ from magnn.model.graph_part import GraphPart, Mixture, count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.ranking.evaluate import evaluate_scorer, of_some_users, users_to_judge
-from magnn.ranking.products import DotScorer
-from magnn.ranking.queries import GraphScorer, encode, user_scorer
+from magnn.ranking.queries import GraphScorer, network_scorer, user_scorer
 from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Config, Settings, make_settings
@@ -229,8 +228,7 @@ class _Run:
             if self.progress:
                 self.progress(TrainingProgress(GRAPH_PHASE, 1, 1, step, steps))
 
-        everybody = np.arange(history.n_users)
-        dense = DotScorer(encode(model, everybody, history), model.items.detach())
+        dense = network_scorer(model, history)
         mixture = fit_mixture(part, dense, history, held_out, seed=self.seed, progress=progress)
         part = replace(part, mixture=mixture)
         learned = time.perf_counter()

@@ -79,6 +79,7 @@ def test_a_rating_matters_only_to_a_threshold(rating: str, tmp_path: Path) -> No
         (GOOD + "c,z,2014-05-13,3\n", "line 4, column 'timestamp'", "'2014-05-13' is not a usable timestamp"),
         (GOOD + ",z,3,3\n", "line 4, column 'user'", "the user id is missing; drop the row or give it an id"),
         (GOOD + '"",z,3,3\n', "line 4, column 'user'", "the user id is missing; drop the row or give it an id"),
+        (GOOD + "\\N,z,3,3\n", "line 4, column 'user'", "the user id is missing; drop the row or give it an id"),
         (GOOD + "c,,3,3\n", "line 4, column 'item'", "the item id is missing; drop the row or give it an id"),
         (GOOD + "c\n", "line 4, column 'item'", "the item id is missing"),
         (GOOD + "c,z\n", "line 4, column 'timestamp'", "the timestamp is missing"),

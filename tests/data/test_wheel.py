@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from magnn.data import datasets
-from magnn.data.datasets import movielens_100k_from_wheel
+from magnn.data import wheel
 from magnn.data.events import read_events
+from magnn.data.wheel import movielens_100k_from_wheel
 from magnn.errors import DownloadError
 from tests.data.archives import zipped
 
@@ -44,7 +44,7 @@ def pip_that_brings(
 
 def test_the_wheel_holds_the_same_two_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", pip_that_brings({"recbole-1.2.1-py3-none-any.whl": WHEEL}))
-    monkeypatch.setattr(datasets, "RECBOLE_SHA256", hashlib.sha256(WHEEL).hexdigest())
+    monkeypatch.setattr(wheel, "RECBOLE_SHA256", hashlib.sha256(WHEEL).hexdigest())
     log, items = movielens_100k_from_wheel()
     assert log.columns == ["user_id", "item_id", "rating", "timestamp"]
     assert log.rows() == [(196, 242, 3, 881250949), (22, 51, 1, 878887116)]

@@ -9,9 +9,10 @@ import magnn
 from magnn.artifact import check_destination
 from magnn.cli import bars, console
 from magnn.cli.memory import keep_freed_memory
-from magnn.data.datasets import get_dataset, movielens_100k_from_wheel, write_tables
+from magnn.data.datasets import get_dataset, write_tables
 from magnn.data.download import AGAIN
 from magnn.data.synthetic import generate_log
+from magnn.data.wheel import movielens_100k_from_wheel
 from magnn.errors import DownloadError, Interrupted
 from magnn.recommender import Recommended, Recommender
 

@@ -77,10 +77,10 @@ def ids_of(raw: Source, column: pl.Series, role: str) -> pl.Series:
 
 
 def missing(ids: pl.Series) -> pl.Series:
-    """Null, NaN (how pandas says null) or empty text (how a quoted CSV does)."""
+    """Null, NaN (how pandas says null), empty text (how a quoted CSV does) or \\N (how a dump of a database does)."""
     if ids.dtype.is_float():
         return ids.is_null() | ids.is_nan()
-    return (ids == "").fill_null(True) if ids.dtype == pl.String else ids.is_null()
+    return ids.is_in(["", r"\N"]).fill_null(True) if ids.dtype == pl.String else ids.is_null()
 
 
 def numbers_of(raw: Source, column: pl.Series, role: str) -> pl.Series:

@@ -77,6 +77,13 @@ def user_scorer(
         users: user numbers; None for all users of the log.
         focus: added to the gate.
     """
-    numbers = np.arange(histories.n_users) if users is None else users
-    dense = DotScorer(encode(model, numbers, histories, focus), model.items.detach().cpu())
+    dense = network_scorer(model, histories, users, focus)
     return dense if part is None else GraphScorer(dense, part, histories)
+
+
+def network_scorer(
+    model: MAGNN, histories: Histories, users: NDArray[np.int64] | None = None, focus: float = 0.0
+) -> DotScorer:
+    """The same of the network alone."""
+    numbers = np.arange(histories.n_users) if users is None else users
+    return DotScorer(encode(model, numbers, histories, focus), model.items.detach().cpu())
