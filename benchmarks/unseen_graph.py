@@ -2,8 +2,8 @@
 
 The few numbers that weigh the graph are learned on the validation events, and `benchmarks.additions` judges the preset on
 the same. Here they are learned on one half of the users and judged on the other, in turn, beside the network without the
-graph and beside numbers learned on everybody. The network is that of the preset `best`, trained on train, once.
-docs/experiments.md has what came of it.
+graph, the graph without the network, and numbers learned on everybody. The network is that of the preset `best`, trained on
+train, once. docs/experiments.md has what came of it.
 """
 
 import sys
@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import magnn
 from benchmarks.additions import PROTOCOLS
@@ -21,6 +22,7 @@ from benchmarks.significance import paired_p
 from magnn.data.split import Split
 from magnn.model.graph_part import Mixture
 from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
+from magnn.ranking.products import DotScorer
 from magnn.ranking.queries import GraphScorer, network_scorer
 from magnn.ranking.rank import Scorer
 from magnn.training.mixture import fit_mixture
@@ -39,16 +41,24 @@ def compare(split: Split, page: Page) -> None:
         judged = held_out.where(np.isin(held_out.users, users_X[judged_X]))
         return evaluate_scorer(scorer, history, judged, intervals=False).per_user["ndcg"]
 
-    everybody_X, unseen_X = np.ones(len(users_X), bool), np.zeros(len(users_X))
+    everybody_X = np.ones(len(users_X), bool)
     one_half_X = np.random.default_rng(0).permutation(len(users_X)) < len(users_X) // 2
-    for half_X in (one_half_X, ~one_half_X):
-        learned = held_out.where(np.isin(held_out.users, users_X[half_X]))
-        mixture = fit_mixture(replace(part, mixture=Mixture()), network, history, learned, seed=0)
-        unseen_X[~half_X] = ndcg(GraphScorer(network, replace(part, mixture=mixture), history), ~half_X)
+
+    def of_the_other_half(dense: DotScorer) -> np.ndarray:
+        unseen_X = np.zeros(len(users_X))
+        for half_X in (one_half_X, ~one_half_X):
+            learned = held_out.where(np.isin(held_out.users, users_X[half_X]))
+            mixture = fit_mixture(replace(part, mixture=Mixture()), dense, history, learned, seed=0)
+            unseen_X[~half_X] = ndcg(GraphScorer(dense, replace(part, mixture=mixture), history), ~half_X)
+        return unseen_X
+
+    nothing = DotScorer(torch.zeros(history.n_users, 1), torch.zeros(history.n_items, 1))
+    unseen_X = of_the_other_half(network)
     rows = {
         "the network alone": ndcg(network, everybody_X),
-        "graph, learned on the other half of the users": unseen_X,
-        "graph, learned on everybody": ndcg(GraphScorer(network, part, history), everybody_X),
+        "the graph part alone, learned on the other half of the users": of_the_other_half(nothing),
+        "both, the graph part learned on the other half of the users": unseen_X,
+        "both, the graph part learned on everybody": ndcg(GraphScorer(network, part, history), everybody_X),
     }
     p = {name: "" if each_X is unseen_X else p_words(paired_p(each_X, unseen_X)) for name, each_X in rows.items()}
     page.table(
