@@ -419,6 +419,16 @@ def test_a_model_that_is_being_replaced_is_waited_for(
     monkeypatch.setattr("time.sleep", lambda _: recommender.save(tmp_path / "model"))
     assert everything(magnn.load(tmp_path / "model")) == everything(recommender)
 
+    read = artifact._events
+
+    def gone(*given: Any) -> Any:
+        (tmp_path / "model").rename(tmp_path / "old")
+        monkeypatch.setattr(artifact, "_events", read)
+        return read(*given)
+
+    monkeypatch.setattr(artifact, "_events", gone)
+    assert everything(magnn.load(tmp_path / "model")) == everything(recommender)
+
 
 def test_a_model_that_is_replaced_while_it_is_read_is_read_again(
     recommender: magnn.Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -140,10 +140,12 @@ def read_artifact(path: Path) -> Fitted:
         InputError: PyTorch's defaults for tensors are others than float32 on the CPU.
     """
     check_defaults()
-    if not is_artifact(path):
-        time.sleep(0.1)  # one model gives way to another in two steps, between which there is none
     while True:
-        manifest = _manifest(path)
+        try:
+            manifest = _manifest(path)
+        except ArtifactError:
+            time.sleep(0.1)  # one model gives way to another in two steps, between which there is none
+            manifest = _manifest(path)
         try:
             with torch.inference_mode(mode=False):  # or it could be used inside the caller's only
                 found = _read(path, manifest)

@@ -98,7 +98,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def alone(path: Path, said: str) -> Iterator[None]:
-    """Keeps a second process away from `path`, by a lock of the system's on a file beside it, which falls with the process.
+    """Keeps a second process away from `path`, by a system's lock on a hidden file beside it, which falls with the process.
 
     Raises:
         InUseError: another process, or another thread, has it; the message is `said`.
@@ -107,7 +107,7 @@ def alone(path: Path, said: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     place = _followed(path)
-    beside = place.with_name(place.name + ".lock")
+    beside = place.with_name(f".{place.name}.lock")
     check_place(beside)
     with explained(path):
         beside.parent.mkdir(parents=True, exist_ok=True)
@@ -119,10 +119,13 @@ def alone(path: Path, said: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps an open file
-            if beside.stat().st_size == 0:  # not a file of somebody's that happens to have the name
-                beside.unlink()  # while it is held: whoever waits on the file that was here does not get it
-        lock.release()
+        try:
+            if lock.is_locked:  # not by the parent of this process
+                # While it is held: whoever has opened this file then does not get it. Windows removes it by itself.
+                with suppress(OSError):
+                    beside.unlink()
+        finally:
+            lock.release()
 
 
 def file_sha256(path: Path) -> str:

@@ -236,13 +236,21 @@ def test_the_demo_runs_again_where_it_had_to_do_without_grouplens(
     assert (tmp_path / "data" / "events.parquet").read_bytes() == b"my own"
 
 
-def test_ctrl_c_in_the_demo_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("before", "said"), [(False, "saved the best so far as d/model"), (True, "left the older d/model as it was")]
+)
+def test_ctrl_c_in_the_demo_is_said(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, recommender: magnn.Recommender, before: bool, said: str
+) -> None:
+    if before:
+        recommender.save("d/model")
     monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
     fit = magnn.fit
     monkeypatch.setattr(magnn, "fit", lambda split, **_: dataclasses.replace(fit(split, epochs=1), completed=False))
     result = shell("demo", "--offline", "-o", "d")
     assert (result.code, result.out) == (130, "")
-    assert result.error == "error: interrupted: saved the best so far as d/model; the same command starts again"
+    assert result.error == f"error: interrupted: {said}; the same command starts again"
+    assert magnn.load("d/model").completed is before
 
 
 def test_help_needs_nothing_heavy() -> None:

@@ -28,9 +28,14 @@ def test_a_bad_value_in_a_database_is_shown_with_its_row(tmp_path: Path) -> None
     assert "row 2, column 'ts': 'soon' is not a usable timestamp" in message
 
 
-@pytest.mark.parametrize("url", ["s3://lake/events.parquet", "https://shop.example/events.csv", "file:///events.csv"])
-def test_what_is_elsewhere_and_no_database_is_not_called_one(url: str) -> None:
-    assert refusal(url).startswith("events are read from files of this machine and from databases, not from ")
+@pytest.mark.parametrize("scheme", ["s3", "S3a", "https"])
+def test_what_is_elsewhere_and_no_database_is_not_called_one(scheme: str) -> None:
+    expected = f"{scheme.lower()}:// is no database: fetch the file first, and give its path"
+    assert refusal(f"{scheme}://lake/events.parquet") == expected
+
+
+def test_a_file_is_no_url() -> None:
+    assert refusal("file:///events.csv") == "a file is named by its path, without file://"
 
 
 def test_the_old_name_of_postgresql_is_corrected() -> None:

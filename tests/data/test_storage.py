@@ -195,13 +195,6 @@ def test_a_place_is_had_by_one_at_a_time(tmp_path: Path) -> None:
     assert names(tmp_path / "new") == []
 
 
-def test_a_file_of_somebody_that_is_named_like_a_lock_stays(tmp_path: Path) -> None:
-    (tmp_path / "x.lock").write_text("mine " * 1000)
-    with alone(tmp_path / "x", "wait"):
-        pass
-    assert (tmp_path / "x.lock").read_text() == "mine " * 1000
-
-
 def test_of_many_at_once_no_two_have_it(tmp_path: Path) -> None:
     """Also where one opens the lock's file just when another lets go and removes it."""
     inside, met = Lock(), Event()
@@ -227,4 +220,4 @@ def test_of_many_at_once_no_two_have_it(tmp_path: Path) -> None:
 def test_a_path_may_be_long(tmp_path: Path) -> None:
     path = tmp_path.joinpath(*["a" * 100] * 7)
     with alone(path, "wait"):
-        assert path.with_name(path.name + ".lock").exists()
+        assert path.with_name(f".{path.name}.lock").exists()

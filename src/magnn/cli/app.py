@@ -69,7 +69,7 @@ def fit(
     check_seed(seed)
     check_destination(output)
     checkpoints = output.absolute().with_name(output.absolute().name + ".checkpoints")  # "." has no name of its own
-    check_place(checkpoints.with_name(checkpoints.name + ".lock"))  # the longest name beside the model
+    check_place(checkpoints.with_name(f".{checkpoints.name}.lock"))  # the longest name beside the model
     kept = checkpoints.exists()
     parts = log.read()
     if resume and not kept:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import magnn
-from magnn.artifact import check_destination
+from magnn.artifact import check_destination, is_complete
 from magnn.cli import bars, console
 from magnn.cli.memory import keep_freed_memory
 from magnn.data.datasets import get_dataset, write_tables
@@ -39,9 +39,12 @@ def run(directory: Path, *, offline: bool = False) -> None:
     with bars.training_bar() as progress:
         recommender = magnn.fit(split, progress=progress)
     console.describe_fit(recommender)
-    recommender.save(model)
     if not recommender.completed:
+        if is_complete(model):
+            raise Interrupted(f"interrupted: left the older {model} as it was; the same command starts again")
+        recommender.save(model)
         raise Interrupted(f"interrupted: saved the best so far as {model}; the same command starts again")
+    recommender.save(model)
     with bars.spinner("evaluating") as message:
         report = magnn.evaluate(recommender, progress=lambda name: message(f"evaluating {name}"))
     console.show(console.metrics_table(report))

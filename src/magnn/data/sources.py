@@ -15,7 +15,7 @@ from magnn.data.databases import read_database
 from magnn.data.files import files_of, first_line, kind_of, line_of_row, problem_with, quote_of, separator_of
 from magnn.errors import InputError
 
-ELSEWHERE = {"s3", "gs", "az", "abfs", "abfss", "hdfs", "http", "https", "ftp", "file"}
+STORES = {"s3", "s3a", "gs", "gcs", "az", "adl", "abfs", "abfss", "hdfs", "dbfs", "hf", "http", "https", "ftp", "sftp"}
 PROBE = 1_000  # rows in which most columns show what they do not hold
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 # A filter on every column, pushed down into the reader, costs the square of their number: seconds for 800.
@@ -140,10 +140,11 @@ def open_source(source: Any, query: str | None = None) -> Source:
         InputError: the source is missing, empty, unreadable, truncated, not UTF-8, or of no supported kind.
     """
     if isinstance(source, str) and "://" in source:
-        if (scheme := source.partition("://")[0].lower()) in ELSEWHERE:
-            raise InputError(
-                f"events are read from files of this machine and from databases, not from {scheme}://; fetch it first"
-            )
+        scheme = source.partition("://")[0].lower()
+        if scheme == "file":
+            raise InputError("a file is named by its path, without file://")
+        if scheme in STORES:
+            raise InputError(f"{scheme}:// is no database: fetch the file first, and give its path")
         return _in_memory(*read_database(source, query))
     if query is not None:
         given = repr(source) if isinstance(source, str) else type(source).__name__
