@@ -3,23 +3,26 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
+# What says that an environment is whole, and by which constraints.
+RUNS := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
+TESTS := $(VENV)/.installed-dev-$(notdir $(CONSTRAINTS))
 
 .PHONY: run test check bench clean
 .NOTPARALLEL:
 
-run: $(VENV)/.installed
+run: $(RUNS)
 	$(BIN)/magnn demo
 
-test: $(VENV)/.installed-dev
+test: $(TESTS)
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-dev
+check: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.installed-dev
+bench: $(TESTS)
 	$(BIN)/python -m benchmarks
 
 clean:
@@ -30,10 +33,12 @@ $(BIN)/python:
 	rm -f $@* $(VENV)/.installed*  # a link to a Python that is gone, and what was installed for it
 	$(PYTHON) -m venv $(VENV) || { rm -f $@*; exit 1; }
 
-$(VENV)/.installed: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+$(RUNS): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e .
+	@rm -f $(filter-out $(RUNS) $(TESTS),$(wildcard $(VENV)/.installed*))
 	touch $@
 
-$(VENV)/.installed-dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+$(TESTS): $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[dev]'
-	touch $@ $(VENV)/.installed
+	@rm -f $(filter-out $(RUNS) $(TESTS),$(wildcard $(VENV)/.installed*))
+	touch $@ $(RUNS)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 import magnn
+from benchmarks.measure import DATA
 from magnn.data.synthetic import generate_log
 
 # A machine that does much else is no fault of the code.
@@ -20,13 +21,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SMALL_MODEL = {"dim": 8, "heads": 2, "memory_units": 3, "long_window": 6}
 
 
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real data sets beside the project."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("NOT RUN: the real data sets are not beside the project")
-    return folder
+def real(file: str) -> Path:
+    """A file of the real data sets; the test is not run where it is absent."""
+    if not (DATA / file).exists():
+        pytest.skip(f"NOT RUN: {file} is not there (see CONTRIBUTING.md)")
+    return DATA / file
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from magnn.errors import InputError, UnknownIdError
 from magnn.explain import PARTS, FromItem, Listed
 from magnn.model.addends import addends
 from magnn.model.graph_part import Mixture
+from magnn.model.magnn import QueryParts
 from tests.conftest import SMALL_MODEL
 from tests.worlds import SMALL, config, log_of, partner_world
 
@@ -277,6 +278,7 @@ def test_what_is_special_is_said() -> None:
     assert "&lt;script&gt;" in page
     json.dumps(shown.to_dict())
     assert set(shown.parts) == set(PARTS)
+    assert {*QueryParts._fields} - {"gate"} < set(PARTS), "what has no name here is in no explanation"
 
 
 def test_without_history_a_graph_that_helps_nobody_does_not_speak() -> None:

@@ -14,7 +14,7 @@ import torch
 
 import magnn
 from benchmarks import runs
-from benchmarks.measure import DATA, ROOT
+from benchmarks.measure import ROOT
 from benchmarks.paper import process
 from benchmarks.paper.process import run_missing
 from benchmarks.runs import (
@@ -35,6 +35,7 @@ from benchmarks.runs import (
 from magnn.data.split import Protocol, Split
 from magnn.errors import InputError
 from magnn.ranking.rank import rank
+from tests.conftest import real
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,7 @@ def spec() -> Spec:
 @pytest.mark.parametrize("data", runs.LOGS)
 def test_a_log_has_the_events_and_items_that_its_settings_follow_from(data: str) -> None:
     log = runs.LOGS[data]
-    if not (DATA / log.file).exists():
-        pytest.skip(f"NOT RUN: {log.file} is not there")
+    real(log.file)
     for protocol, train in log.train.items():
         split = runs.read_split(data, protocol)
         assert (split.events.n_events, split.events.n_items) == (log.events, log.items)

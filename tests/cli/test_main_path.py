@@ -22,6 +22,7 @@ from magnn.data.datasets import MIRROR_VARIABLE
 from magnn.data.synthetic import generate_log
 from magnn.errors import DownloadError
 from tests.cli.driver import MAGNN, Shell
+from tests.conftest import real
 
 
 @pytest.fixture
@@ -271,9 +272,9 @@ def test_version_and_no_arguments() -> None:
 
 
 @pytest.mark.shared_data
-def test_a_new_user_on_movielens(shell: Shell, shared_data: Path) -> None:
+def test_a_new_user_on_movielens(shell: Shell) -> None:
     """The commands of a first hour, on the files as GroupLens ships them; two epochs in place of many."""
-    folder = shared_data / "ml-latest-small"
+    folder = real("ml-latest-small/ratings.csv").parent
     options: list[str | Path] = [
         "--items",
         folder / "movies.csv",

@@ -1,7 +1,6 @@
 """What `read_events` promises of columns, order, repeats and thresholds, whatever the log came in."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from magnn.data.columns import USUAL, find
 from magnn.data.events import read_events
 from magnn.data.split import split
 from magnn.errors import InputError
+from tests.conftest import real
 from tests.data.logs import PAIRS, flat, refusal, whole
 
 # Columns ------------------------------------------------------------------------------------------------------------
@@ -200,8 +200,8 @@ def test_a_low_rating_does_not_hide_a_later_high_one() -> None:
 
 
 @pytest.mark.shared_data
-def test_amazon_cds_is_the_log_of_the_paper(shared_data: Path) -> None:
-    events = read_events(shared_data / "amazon-cds" / "events.parquet")
+def test_amazon_cds_is_the_log_of_the_paper() -> None:
+    events = read_events(real("amazon-cds/events.parquet"))
     assert (events.n_users, events.n_items, events.n_events) == (17_052, 35_118, 472_265)
     parts = split(events, "paper")
     assert [len(part.items) for part in (parts.train, parts.valid, parts.test)] == [327_438, 43_711, 101_116]
