@@ -15,8 +15,7 @@ import magnn
 from benchmarks.logs import ML_20M
 from benchmarks.measure import Row, in_new_process, main
 from benchmarks.preparation import log_on_disk
-from magnn.data.windows import training_windows
-from magnn.fitting import validation_metrics
+from magnn.fitting import validation_metrics, windows_of
 from magnn.model.graph_part import count_neighbours
 from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
@@ -39,9 +38,7 @@ def fit_partly(path: str, preset: str) -> dict[str, float]:
     settings = make_settings(preset).for_log(len(history.items), history.n_items)
     shape, training = settings.model, settings.training
     model = MAGNN(shape, history.n_users, history.n_items, ItemGraph.of(history, shape))
-    windows = training_windows(
-        history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window
-    )
+    windows = windows_of(history, settings)
     optimizer = make_optimizer(model, training, len(windows))
     size = training.batch_of(len(windows))
     some = np.random.default_rng(0).permutation(len(windows))[: STEPS * size]

@@ -1,6 +1,7 @@
 """The sections of docs/results.md about the paper's own experiments."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import ttest_ind
@@ -163,7 +164,7 @@ def _steps(groups: Mapping[str, Sequence[Run]]) -> str:
     said = []
     for (more, less), p in zip(steps, over_users, strict=True):
         a, b = ([run.metrics["recall@10"] for run in groups[name]] for name in (more, less))
-        words = f"{more} against {less}: {np.mean(a) - np.mean(b):+.4f}".replace("+0.", "+.").replace("-0.", "-.")
+        words = f"{more} against {less}: {_signed(np.mean(a) - np.mean(b))}"
         over_seeds = (
             f", over seeds {p_words(float(ttest_ind(a, b, equal_var=False).pvalue))}" if len(a) > 1 < len(b) else ""
         )
@@ -172,9 +173,13 @@ def _steps(groups: Mapping[str, Sequence[Run]]) -> str:
     of_cpu = {name: [run for run in runs if run.device == "cpu"] for name, runs in groups.items()}
     if all(of_cpu.values()) and of_cpu != groups:
         means = {name: np.mean([run.metrics["recall@10"] for run in runs]) for name, runs in of_cpu.items()}
-        alone = ", ".join(f"{means[more] - means[less]:+.4f}".replace("0.", ".") for more, less in steps)
+        alone = ", ".join(_signed(means[more] - means[less]) for more, less in steps)
         words += f" Of the seeds without a GPU alone, these steps are {alone}."
     return words
+
+
+def _signed(difference: float | np.floating[Any]) -> str:
+    return f"{difference:+.4f}".replace("+0.", "+.").replace("-0.", "-.")
 
 
 def _against(reference: str, groups: Mapping[str, Sequence[Run]]) -> dict[str, str]:

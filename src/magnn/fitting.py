@@ -94,7 +94,7 @@ def fit(
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
         try:
-            windows = _windows(history, settings)
+            windows = windows_of(history, settings)
             # The refit's too: its number of epochs is chosen with these.
             settings = settings.model_copy(update={"training": settings.training.for_samples(len(windows))})
             run = _Run(settings, seed, torch.device(device), checkpoints, resume, progress)
@@ -116,7 +116,7 @@ def fit(
             logs = logs + graph_logs
             if selecting and refit and completed:
                 final, final_state, completed = run.phase(
-                    "refit", _windows(split.train_and_valid, settings), None, state.best_epoch
+                    "refit", windows_of(split.train_and_valid, settings), None, state.best_epoch
                 )
                 logs = logs + final_state.logs
                 if completed:
@@ -250,7 +250,8 @@ class _Run:
         return digest.hexdigest()
 
 
-def _windows(history: Histories, settings: Settings) -> Windows:
+def windows_of(history: Histories, settings: Settings) -> Windows:
+    """The samples that a fit with these settings trains on."""
     shape, training = settings.model, settings.training
     return training_windows(
         history, shape.short_window, shape.long_window, training.targets, whole=training.whole_window

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnn.data.split import Split
-from magnn.data.windows import training_windows
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
-from magnn.fitting import check_device, check_seed, fit
+from magnn.fitting import check_device, check_seed, fit, windows_of
 from magnn.ranking.evaluate import evaluate_scorer, users_to_judge
 from magnn.settings import Config, Settings, make_settings, named_in
 from magnn.training.trainer import TrainingProgress
@@ -97,11 +96,8 @@ def tune(
             "tuning needs users with both training and validation events; "
             "use another split than 'none', or a log with longer histories"
         )
-    model, training = base.model, base.training
-    windows = training_windows(
-        train, model.short_window, model.long_window, training.targets, whole=training.whole_window
-    )
-    space = space_around(base, named_in(config), samples=len(windows), events=len(train.items), items=train.n_items)
+    samples = len(windows_of(train, base))
+    space = space_around(base, named_in(config), samples=samples, events=len(train.items), items=train.n_items)
     if not space.ranges:
         raise InputError("the configuration sets everything that would be searched; take something out of it")
     digest = hashlib.sha256(f"{train.n_items} {split.protocol}".encode())
