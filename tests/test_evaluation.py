@@ -155,14 +155,14 @@ def test_the_baselines_do_not_depend_on_the_order_of_users(small_log: Log) -> No
 def test_the_report_says_what_was_compared(recommender: magnn.Recommender) -> None:
     told: list[str] = []
     report = magnn.evaluate(recommender, recommender.split, k=3, progress=told.append)
-    assert told == list(report.systems) == ["MA-GNN", "item-knn", "popularity"]
+    assert told == list(report.systems) == ["magnn", "item-knn", "popularity"]
     assert (report.on, report.protocol, report.refit, report.k) == ("test", "paper", True, 3)
     assert report.n_items == recommender.split.events.n_items and report.n_cold == 0
-    assert report.n_users == len(report.systems["MA-GNN"].users) == recommender.split.events.n_users
+    assert report.n_users == len(report.systems["magnn"].users) == recommender.split.events.n_users
     shown = report.to_dict()
     assert shown["metrics"] == report.metrics
     assert shown["baselines"]["item-knn"] == report.systems["item-knn"].metrics
-    assert list(magnn.evaluate(recommender, baselines=False).systems) == ["MA-GNN"]
+    assert list(magnn.evaluate(recommender, baselines=False).systems) == ["magnn"]
 
 
 def test_intervals_hold_the_mean_and_narrow_with_users(recommender: magnn.Recommender) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from magnn.data.interactions import Interactions
     from magnn.data.split import Split, split
     from magnn.errors import MagnnError
-    from magnn.evaluation import Report, evaluate
+    from magnn.evaluation import EvaluationReport, evaluate
     from magnn.explain import Explanation
     from magnn.fitting import fit
     from magnn.recommender import Recommendations, Recommended, Recommender, load
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EvaluationReport",
     "Explanation",
     "Interactions",
     "MagnnError",
     "Recommendations",
     "Recommended",
     "Recommender",
-    "Report",
     "Split",
     "Tuned",
     "evaluate",
@@ -57,7 +57,7 @@ _HOMES = {
     "Recommendations": "magnn.recommender",
     "Recommended": "magnn.recommender",
     "Recommender": "magnn.recommender",
-    "Report": "magnn.evaluation",
+    "EvaluationReport": "magnn.evaluation",
     "Split": "magnn.data.split",
     "Tuned": "magnn.tuning.result",
     "evaluate": "magnn.evaluation",

@@ -13,12 +13,12 @@ from magnn.ranking.evaluate import Evaluation, evaluate_scorer, users_to_judge
 from magnn.ranking.rank import Scorer, check_k
 from magnn.recommender import Recommender
 
-MODEL = "MA-GNN"
+MODEL = "magnn"  # in tables, whatever its preset
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
-    """Evaluations under one protocol, by system: "MA-GNN", "item-knn", "popularity".
+class EvaluationReport:
+    """Evaluations under one protocol, by system: "magnn", "item-knn", "popularity".
 
     Attributes:
         on: the held-out part that was ranked.
@@ -73,7 +73,7 @@ def evaluate(
     k: int = 10,
     baselines: bool = True,
     progress: Callable[[str], None] | None = None,
-) -> Report:
+) -> EvaluationReport:
     """Rank the whole catalogue for every user with held-out events, without what the user has seen.
 
     For the test events, everything before them is history, whether or not the validation events were trained on. The
@@ -128,7 +128,9 @@ def evaluate(
     n_users = len(systems[MODEL].users)
     n_cold = int((held_out.lengths > 0).sum()) - n_users
     chosen = knn is not None and len(users_to_judge(fitted.train, fitted.valid)) > 0
-    return Report(on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems, knn, chosen)
+    return EvaluationReport(
+        on, fitted.protocol, recommender.refit, k, n_users, n_cold, history.n_items, systems, knn, chosen
+    )
 
 
 def _same(a: Split, b: Split) -> bool:

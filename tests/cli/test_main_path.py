@@ -48,7 +48,7 @@ def test_from_a_log_to_recommendations_with_titles(logged: Shell) -> None:
 
     table = logged("evaluate", "model").out
     assert all(
-        name in table for name in ("MA-GNN", "item-knn", "popularity", "recall@10", "coverage@10", "train + valid")
+        name in table for name in ("magnn", "item-knn", "popularity", "recall@10", "coverage@10", "train + valid")
     )
     report = json.loads(logged("evaluate", "model", "--json", "-k", "5").out)
     assert report.keys() == {
@@ -196,7 +196,7 @@ def test_the_demo_on_the_generated_log(shell: Shell, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo, "generate_log", lambda: generate_log(n_users=60))
     result = shell("demo", "--offline", "-o", "d")
     assert result.code == 0
-    assert all(name in result.out for name in ("MA-GNN", "item-knn", "popularity", "Sessions"))
+    assert all(name in result.out for name in ("magnn", "item-knn", "popularity", "Sessions"))
     assert result.out.count(", last: ") == 3 and " is number 1 for " in result.out
     assert "magnn recommend d/model 0" in result.err
     assert shell("recommend", "d/model", "0").code == 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import magnn
+from magnn.evaluation import MODEL
 from magnn.reporting.findings import EXAMPLES, Findings, gather
 from magnn.reporting.page import ALTERNATIVES, render
 from magnn.reporting.plots import figures
@@ -99,7 +100,7 @@ def test_segments_have_everybody(found: Findings) -> None:
     assert found.report is not None
     for segments in (found.activity, found.length):
         assert sum(segment.n for segment in segments) == found.report.n_users
-        mean = sum(s.n * s.recall["MA-GNN"][0] for s in segments) / found.report.n_users
+        mean = sum(s.n * s.recall[MODEL][0] for s in segments) / found.report.n_users
         assert mean == pytest.approx(found.report.metrics["recall@10"])
     assert found.lead.keys() == {"item-knn", "popularity"}
     knn = found.report.systems["item-knn"].metrics["ndcg@10"]
@@ -107,7 +108,7 @@ def test_segments_have_everybody(found: Findings) -> None:
 
 
 def test_groups_that_a_baseline_serves_better_are_named(found: Findings) -> None:
-    bad = {"MA-GNN": (0.1, 0.05, 0.15), "item-knn": (0.2, 0.15, 0.25), "popularity": (0.3, 0.2, 0.4)}
+    bad = {MODEL: (0.1, 0.05, 0.15), "item-knn": (0.2, 0.15, 0.25), "popularity": (0.3, 0.2, 0.4)}
     behind, even = (-0.1, -0.15, -0.05), (-0.01, -0.05, 0.03)
     group = Segment("1 to 9", 40, bad, {"item-knn": behind, "popularity": behind})
     fine = Segment("10 to 99", 40, bad, {"item-knn": even, "popularity": even})

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magnn.evaluation import MODEL
 from magnn.ranking.evaluate import Evaluation, evaluate_lists
 from magnn.reporting.segments import (
     by_popularity,
@@ -24,10 +25,10 @@ def test_who_is_served_well_and_who_is_not() -> None:
     held_out = histories_of([[1]] * 40, n_items=3)
     lists = np.where(np.arange(40) < 20, 1, 2)[:, None]
     users = np.arange(40)
-    systems = {"MA-GNN": evaluate_lists(lists, users, held_out), "item-knn": evaluate_lists(3 - lists, users, held_out)}
+    systems = {MODEL: evaluate_lists(lists, users, held_out), "item-knn": evaluate_lists(3 - lists, users, held_out)}
     quiet, loud = by_value(lengths, groups_by_edges(lengths, 5, 20) // 2, systems)
     assert (quiet.label, quiet.n, loud.label, loud.n) == ("5 to 6", 20, "50 to 60", 20)
-    assert quiet.recall == {"MA-GNN": (1, 1, 1), "item-knn": (0, 0, 0)}
+    assert quiet.recall == {MODEL: (1, 1, 1), "item-knn": (0, 0, 0)}
     assert (quiet.lead["item-knn"], loud.lead["item-knn"]) == ((1, 1, 1), (-1, -1, -1))
 
 
@@ -39,7 +40,7 @@ def test_recall_by_popularity_is_that_of_a_loop() -> None:
     users = np.sort(rng.permutation(n_users)[:40])
     lists = np.stack([rng.permutation(n_items)[:k] for _ in users])
     lists[:7, 3:] = -1
-    systems = {"MA-GNN": evaluate_lists(lists, users, held_out)}
+    systems = {MODEL: evaluate_lists(lists, users, held_out)}
     groups = popularity_groups(counts)
     expected = []
     for group in sorted(set(groups.tolist())):
@@ -50,7 +51,7 @@ def test_recall_by_popularity_is_that_of_a_loop() -> None:
                 recalls.append(len(wanted & set(lists[row].tolist())) / len(wanted))
         if recalls:
             expected.append((len(recalls), float(np.mean(recalls))))
-    found = [(s.n, s.recall["MA-GNN"][0]) for s in by_popularity(counts, held_out, systems)]
+    found = [(s.n, s.recall[MODEL][0]) for s in by_popularity(counts, held_out, systems)]
     np.testing.assert_allclose(found, expected)
 
 

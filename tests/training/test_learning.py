@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import magnn
+from magnn.evaluation import MODEL
 from tests.worlds import BEST, SMALL, chain_world, config, log_of, partner_world, taste_world
 
 
@@ -49,7 +50,7 @@ def test_taste_alone_separates_them_too() -> None:
 def test_what_the_last_item_decides_is_seen_by_the_parts_that_look_at_it(parts: dict[str, bool], knows: bool) -> None:
     split = partner_world()
     settings = {**config(epochs=40, targets=1, patience=40, l2=1e-3), "model": {**SMALL, "short_window": 1, **parts}}
-    found = magnn.evaluate(magnn.fit(split, config=settings), split, k=1, baselines=False).systems["MA-GNN"]
+    found = magnn.evaluate(magnn.fit(split, config=settings), split, k=1, baselines=False).systems[MODEL]
     recall = found.per_user["recall"][found.users % 2 == 1].mean()
     assert (recall > 0.5) if knows else (recall < 0.25), f"recall@1 is {recall}"
 
@@ -82,7 +83,7 @@ def test_the_graph_alone_knows_what_the_last_item_decides() -> None:
     """One epoch of a tiny network says little: what ranks here is the graph, learned on the validation events."""
     split = partner_world()
     rec = magnn.fit(split, config={**BEST, "training": {**BEST["training"], "epochs": 1}})
-    found = magnn.evaluate(rec, split, k=1, baselines=False).systems["MA-GNN"]
+    found = magnn.evaluate(rec, split, k=1, baselines=False).systems[MODEL]
     assert found.per_user["recall"][found.users % 2 == 1].mean() > 0.5
     log = next(log for log in rec.logs if log.phase == "graph")
     assert log.metrics["ndcg@10"] > rec.logs[0].metrics["ndcg@10"]

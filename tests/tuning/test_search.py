@@ -16,6 +16,7 @@ import magnn
 from magnn.data.interactions import Histories
 from magnn.data.split import Split
 from magnn.errors import InputError, Interrupted, MagnnError, StorageError
+from magnn.evaluation import MODEL
 from magnn.settings import make_settings
 from magnn.tuning import search
 from magnn.tuning.result import Tuned
@@ -100,7 +101,7 @@ def test_the_noise_is_that_of_the_difference_over_users(split: Split) -> None:
         changes |= {"negatives": int(params["training.negatives"]), **SMALL["training"]}
         model = {**SMALL["model"], "dropout": params["model.dropout"]}
         rec = magnn.fit(split, preset="paper", config={"model": model, "training": changes}, refit=False)
-        found = magnn.evaluate(rec, on="valid", baselines=False).systems["MA-GNN"]
+        found = magnn.evaluate(rec, on="valid", baselines=False).systems[MODEL]
         values.append(found.per_user["ndcg"])
     assert trial.value == values[1].mean()
     difference = values[1] - values[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from magnn.data.datasets import Comparison
     from magnn.data.interactions import Id, Interactions
     from magnn.data.split import Split
-    from magnn.evaluation import Report
+    from magnn.evaluation import EvaluationReport
     from magnn.explain import Explanation
     from magnn.recommender import Recommended, Recommender
 
@@ -82,7 +82,7 @@ def describe_fit(recommender: "Recommender") -> None:
     note(f"trained {epochs} epochs in {recommender.fit_seconds:.0f} s{value}")
 
 
-def metrics_table(report: "Report") -> Table:
+def metrics_table(report: "EvaluationReport") -> Table:
     """Metrics against systems, with the 95% interval in a dim line below each: narrow enough for 80 columns."""
     from magnn.ranking.metrics import PER_USER
 

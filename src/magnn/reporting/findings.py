@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnn.data.interactions import Histories, Id
-from magnn.evaluation import MODEL, Report, evaluate
+from magnn.evaluation import MODEL, EvaluationReport, evaluate
 from magnn.explain import Explanation, explain, short_name
 from magnn.ranking.evaluate import users_to_judge
 from magnn.ranking.queries import user_scorer
@@ -69,7 +69,7 @@ class Findings:
     recommender: Recommender
     k: int
     counts_N: NDArray[np.int64]
-    report: Report | None
+    report: EvaluationReport | None
     lead: dict[str, Interval]
     activity: list[Segment]
     length: list[Segment]

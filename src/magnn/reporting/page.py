@@ -13,7 +13,7 @@ import numpy as np
 
 from magnn.data.interactions import Interactions
 from magnn.errors import InputError
-from magnn.evaluation import MODEL, Report
+from magnn.evaluation import MODEL, EvaluationReport
 from magnn.explain import short_name
 from magnn.ranking.metrics import PER_USER
 from magnn.recommender import Recommender
@@ -134,7 +134,7 @@ def _fit(recommender: Recommender) -> dict[str, Any]:
     }
 
 
-def _metrics(report: Report) -> list[tuple[str, list[tuple[float, tuple[float, float] | None]]]]:
+def _metrics(report: EvaluationReport) -> list[tuple[str, list[tuple[float, tuple[float, float] | None]]]]:
     """Rows of the table: metric, and for each system its value and interval."""
     names = [*(f"{name}@{report.k}" for name in PER_USER), f"coverage@{report.k}"]
     systems = report.systems.values()

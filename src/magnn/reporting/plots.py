@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from magnn.evaluation import MODEL, Report
+from magnn.evaluation import MODEL, EvaluationReport
 from magnn.explain import PARTS
 from magnn.reporting.findings import TAKEN, TOLD, Findings
 from magnn.reporting.lists import Exposure, Ingredients
@@ -157,7 +157,7 @@ def training(logs: Sequence[EpochLog]) -> "Figure":
     return figure
 
 
-def metrics(report: Report) -> "Figure":
+def metrics(report: EvaluationReport) -> "Figure":
     """Each system's metrics with 95% intervals, a panel for each metric: their sizes are not comparable."""
     figure, panels = _figure(1, len(METRICS), height=1.7, sharey=True)
     names = list(report.systems)[::-1]
