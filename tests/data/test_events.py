@@ -196,6 +196,20 @@ def test_a_low_rating_does_not_hide_a_later_high_one() -> None:
     assert flat(read_events(log, min_rating=4)) == [("a", "x", 2), ("b", "y", 3)], "exactly the threshold is enough"
 
 
+@pytest.mark.parametrize("dtype", [pl.Float32, pl.Float64])
+def test_a_rating_at_the_threshold_is_enough_in_single_precision_too(dtype: type[pl.DataType]) -> None:
+    log = pl.DataFrame({"user": list("abc"), "item": list("xyz"), "rating": pl.Series([4.2, 4.1, 8.7], dtype=dtype)})
+    assert [user for user, _, _ in flat(read_events(log, min_rating=4.2))] == ["a", "c"]
+    assert [user for user, _, _ in flat(read_events(log, min_rating=4.1))] == ["a", "b", "c"]
+
+
+def test_a_bad_number_is_told_with_its_place_in_text_of_any_type() -> None:
+    log = pl.DataFrame(
+        {"user": list("ab"), "item": list("xy"), "rating": pl.Series(["5", "n/a"], dtype=pl.Categorical)}
+    )
+    assert "the data frame, row 2, column 'rating': 'n/a' is not a usable rating" in refusal(log, min_rating=1)
+
+
 # Real data ------------------------------------------------------------------------------------------------------------
 
 

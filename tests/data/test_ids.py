@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from magnn.data.events import read_events
 from magnn.errors import UnknownIdError
-from tests.data.logs import PAIRS
+from tests.data.logs import PAIRS, refusal
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,8 @@ from tests.data.logs import PAIRS
         ([str(2**63), "1"], ["1", str(2**63)]),  # beyond 64 bits
         (pl.Series([2**63, 1], dtype=pl.UInt64), ["1", str(2**63)]),  # the same ids, the same log
         (pl.Series([3, 1], dtype=pl.UInt8), [1, 3]),
+        (pl.Series([10, 9], dtype=pl.Decimal(38, 10)), [9, 10]),  # what Oracle and Snowflake have for integers
+        (pl.Series([2**24 - 1, 1], dtype=pl.Float32), [1, 2**24 - 1]),
         (pl.Series(["b", "a"], dtype=pl.Categorical), ["a", "b"]),
         (pl.Series(["b", "a"], dtype=pl.Enum(["b", "a"])), ["a", "b"]),
     ],
@@ -42,6 +44,25 @@ def test_ids_are_integers_only_where_nothing_is_lost(written: Any, ids: list[Any
     events = read_events(log)
     assert events.item_ids.to_list() == ids
     assert events.item_ids.dtype == (pl.Int64 if isinstance(ids[0], int) else pl.String)
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype"),
+    [(2**53, pl.Float64), (-1_234_567_890_123_456_789, pl.Float64), (2**24, pl.Float32)],
+    ids=["a double", "negative", "a single"],
+)
+def test_an_integer_that_may_have_been_rounded_is_no_id(number: int, dtype: type[pl.DataType]) -> None:
+    """pandas makes doubles of integers where one was missing, and of several large ones the same."""
+    log = pl.DataFrame({"user": pl.Series([1, 2, number], dtype=dtype), "item": ["x", "y", "z"]})
+    message = refusal(log)
+    assert "the data frame, row 3, column 'user'" in message and "keep ids of so many digits as integers" in message
+
+
+@pytest.mark.parametrize("dtype", [pl.String, pl.Categorical, pl.Enum(["a", "", r"\N"])], ids=str)
+@pytest.mark.parametrize("gap", ["", r"\N"])
+def test_a_missing_id_is_one_in_text_of_any_type(gap: str, dtype: type[pl.DataType]) -> None:
+    log = pl.DataFrame({"user": pl.Series(["a", gap, "a"], dtype=dtype), "item": ["x", "y", "z"]})
+    assert "row 2, column 'user': the user id is missing" in refusal(log)
 
 
 @settings(deadline=None)

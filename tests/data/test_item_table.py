@@ -51,6 +51,13 @@ def test_what_a_model_could_not_be_saved_with_is_left_out_and_noted() -> None:
     )
 
 
+def test_a_log_may_call_its_items_titles() -> None:
+    log = FILMS.rename({"item": "title"})
+    table = pl.DataFrame({"title": [10, 30], "name": ["Ten", "Thirty"]})
+    events = read_events(log, item_col="title", items=table)
+    assert [events.title(item) for item in range(3)] == ["Ten", None, "Thirty"]
+
+
 def test_a_table_without_titles_is_kept_and_noted() -> None:
     events = read_events(FILMS, items=pl.DataFrame({"item_id": [10, 20, 30], "price": [1.5, 2.5, 3.5]}))
     assert events.item_table is not None and events.item_table["price"].to_list() == [1.5, 2.5, 3.5]

@@ -1,6 +1,7 @@
 """What `read_events` makes of a time column, or of none."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnn.data.events import read_events
-from tests.data.logs import PAIRS, flat
+from tests.data.logs import PAIRS, flat, refusal
 
 T = 1_400_000_000  # 2014-05-13T16:53:20Z
 
@@ -59,6 +60,27 @@ def test_times_are_seconds_whatever_they_came_in(times: list[Any], seconds: list
 def test_one_moment_in_any_iso_form_beside_any_other(written: str) -> None:
     for beside, seconds in (("2014-05-13", T - 60_800), ("1970-01-01T00:00Z", 0), ("1970-01-02 00:30:00.5", 88_200.5)):
         assert read_events(pl.DataFrame(PAIRS | {"ts": [beside, written]})).times.tolist() == [seconds, T]
+
+
+@pytest.mark.parametrize(("times", "row"), [
+    ([T * 1000, T], 2), ([T, T * 10**6], 1), ([T * 10**9, T * 1000], 2),
+    (pl.Series([str(T), str(T * 1000)], dtype=pl.Categorical), 1),
+])  # fmt: skip
+def test_two_units_of_time_in_one_log_are_refused(times: Any, row: int) -> None:
+    """Divided by one number, those of the smaller would all come before those of the larger."""
+    message = refusal(pl.DataFrame(PAIRS | {"ts": times}))
+    assert f"the data frame, row {row}, column 'ts'" in message and "is another unit of time than" in message
+
+
+def test_a_placeholder_beside_milliseconds_is_no_other_unit() -> None:
+    assert read_events(pl.DataFrame(PAIRS | {"ts": [0, T * 1000]})).times.tolist() == [0, T]
+
+
+def test_files_of_dates_and_of_seconds_are_not_one_log(tmp_path: Path) -> None:
+    pl.DataFrame({"user": ["a"], "item": ["x"], "ts": [T]}).write_parquet(tmp_path / "1.parquet")
+    later = pl.DataFrame({"user": ["b"], "item": ["y"], "ts": [datetime(2014, 5, 14)]})
+    later.write_parquet(tmp_path / "2.parquet")
+    assert "1.parquet, row 1, column 'ts'" in refusal(str(tmp_path / "*.parquet"))
 
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -259,9 +259,10 @@ def _item_table(raw: Source, item_ids: pl.Series, in_log: str | None) -> tuple[p
     table = raw.read(dict.fromkeys(raw.columns, ()) | {name: FORMS["item"]})
     # Ids as in the events: 30, "30" and, in a column of numbers, 30.0 are one item.
     known, keys = ~missing(table[name]), ids_of(raw, table[name], "item").cast(pl.String)
+    table = table.drop(name)
     if title is not None and title != "title":
         table = table.drop("title", strict=False).rename({title: "title"})
-    table = table.drop(name).drop("item", strict=False).insert_column(0, keys.alias("item"))
+    table = table.drop("item", strict=False).insert_column(0, keys.alias("item"))
     table = table.filter(known).unique("item", keep="first", maintain_order=True)
     wanted = pl.DataFrame({"item": item_ids.cast(pl.String)})
     unknown = wanted.join(table, on="item", how="anti").height

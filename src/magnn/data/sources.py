@@ -49,11 +49,14 @@ class Part:
         return self.table.filter(~_blank()) if self.in_lines else self.table
 
     def collect(self, forms: Mapping[str, Sequence[Form]], limit: int | None = None) -> pl.DataFrame:
-        """The columns named, text in the first of its forms, of the first `limit` rows."""
-        columns = [
-            some[0](pl.col(name).cast(pl.String)).alias(name) if some and self.schema[name] in TEXT else pl.col(name)
-            for name, some in forms.items()
-        ]
+        """The columns named, text in the first of its forms or as String, of the first `limit` rows."""
+        columns = []
+        for name, some in forms.items():
+            column = pl.col(name)
+            if self.schema[name] in TEXT:
+                column = column.cast(pl.String)
+                column = some[0](column).alias(name) if some else column
+            columns.append(column)
         rows = self.rows if limit is None else self.rows.head(limit)
         try:
             return rows.select(columns).collect(engine="streaming", optimizations=WIDE)

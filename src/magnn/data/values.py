@@ -68,10 +68,14 @@ def ids_of(raw: Source, column: pl.Series, role: str) -> pl.Series:
         whole = column.cast(pl.Int64, strict=False)
         if whole.null_count() == column.null_count():  # larger ones stay text, as they do in a text file
             return whole
-    if column.dtype.is_float():
+    if column.dtype.is_float() or column.dtype == pl.Decimal:
         whole = column.cast(pl.Int64, strict=False)
         wrong = (whole != column).fill_null(True) & ~missing(column)
         refuse(raw, wrong, column, f"is no {role} id; ids are integers or text")
+        if column.dtype.is_float():
+            exact = 2**24 if column.dtype == pl.Float32 else 2**53  # from here on several integers are one such number
+            rounded = ((whole >= exact) | (whole <= -exact)).fill_null(False)
+            refuse(raw, rounded, column, f"may be a rounded {role} id; keep ids of so many digits as integers or text")
         return whole
     return column.cast(pl.String)
 
@@ -90,21 +94,22 @@ def numbers_of(raw: Source, column: pl.Series, role: str) -> pl.Series:
         InputError: one is missing, or another.
     """
     refuse(raw, column.is_null(), column, f"the {role} is missing; drop the row or give it a {role}")
-    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)):
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean)):
         raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}, which is no {role}; give numbers")
     values = column.cast(pl.Float64, strict=False)
     wrong = values.is_null() | values.is_nan() | values.is_infinite()
     needed = "write seconds since 1970, or a date such as 2014-07-21" if role == "timestamp" else "a number is needed"
     refuse(raw, wrong, column, f"is not a usable {role}; {needed}")
     refuse(raw, values < 0, column, f"is a negative {role}; correct or drop the row")
-    return values
+    # 4.2 in half the digits is a little less than 4.2.
+    return values.round_sig_figs(7) if column.dtype == pl.Float32 and role == "rating" else values
 
 
 def seconds_of(raw: Source, column: pl.Series) -> pl.Series:
     """Seconds since the epoch, Float64. A column with a number too large for seconds is milli-, micro- or nanoseconds.
 
     Raises:
-        InputError: one is missing, or no moment.
+        InputError: one is missing, or no moment, or seems to be in another unit than the others.
     """
     refuse(raw, column.is_null(), column, "the timestamp is missing; drop the row or give it a timestamp")
     if column.dtype in (pl.Date, pl.Datetime):
@@ -116,7 +121,13 @@ def seconds_of(raw: Source, column: pl.Series) -> pl.Series:
     largest = values.max()
     assert isinstance(largest, float)
     # 1e11 seconds is the year 5138, 1e11 milliseconds is 1973: a log of clicks lies between.
-    return values if largest <= 1e11 else values / (1e9 if largest > 1e17 else 1e6 if largest > 1e14 else 1e3)
+    if largest <= 1e11:
+        return values
+    unit = 1e9 if largest > 1e17 else 1e6 if largest > 1e14 else 1e3
+    # As seconds it would be later than March 1973, in this unit it is before.
+    others = (values > 1e8) & (values < 1e8 * unit)
+    refuse(raw, others, column, f"is another unit of time than {largest:.0f} is; write all in one, or as dates")
+    return values / unit
 
 
 def _is_date(column: pl.Series) -> bool:
