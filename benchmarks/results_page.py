@@ -47,6 +47,9 @@ How fair it is:
 - Patience is ten epochs without a better one for RecBole's networks (its BPR: twenty) and for RecTools' SASRec with a
   softmax over all items, fifty for what RecTools trains with drawn items; on latest-small five times as many for
   RecTools.
+- A peer's lists are judged on the test events once its setting is chosen. Where one that was tried later was better on the
+  validation events, it took the place of the former: so eSASRec on Amazon Beauty was judged three times, HGN on Amazon CDs
+  twice.
 - Settings and epochs are chosen on the validation events, for implicit and the networks of RecBole and RecTools on 5,000
   of the users at most; where a setting was taken over from another table, it was chosen there. Of `best`, the eleven
   numbers of the graph part are learned from these events too, also without a refit; on Amazon Beauty, learned on other
@@ -59,8 +62,9 @@ How fair it is:
 How to read the tables of systems:
 
 - p: against magnn best, {TEST}.
-- Settings: as many were tried on the validation events. Epochs: up to the best on the validation events, of those trained
-  where that is on record.
+- Settings: as many are on record as tried for this table, on its validation events; what a training was that was stopped
+  by hand, or is of an older adapter, stands below the table. Epochs: up to the best on the validation events, of those
+  trained where that is on record.
 - Fit: of the chosen setting, choosing the epoch and, where there is one, the final fit. A letter names the machine, and
   times compare only between runs of one.
 - Peak memory: of the training process. Until 2026-11-29 that of the one which started it was taken in, so less than half a

@@ -32,6 +32,7 @@ TUNING: dict[str, dict[str, Any]] = {
     "batch 4096": {"training": {"batch_size": 4096}},
     "learning rate doubled": {"training": {"learning_rate": 0.008}},
     "history of 50": {"model": {"long_window": 50}},
+    "90 epochs": {"training": {"epochs": 90}},
 }
 SIZES = (5, 10, 15, 20)
 DEFAULT_SIZE = 20
