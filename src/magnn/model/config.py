@@ -57,7 +57,7 @@ class ModelConfig(BaseModel):
         1.0,
         ge=0,
         allow_inf_nan=False,
-        description="amplitude of positions in the long history, in init_std; recency has none",
+        description="amplitude of positions in the long history, as a multiple of init_std; recency has no positions",
     )
 
     @model_validator(mode="after")

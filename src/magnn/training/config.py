@@ -48,7 +48,10 @@ class TrainingConfig(BaseModel):
         description="of Adam; auto: 1e-3 at 1,024 samples in a step (softmax: 2.8e-3), and as their square root",
     )
     weight_rate: float = Field(
-        0.03, gt=0, allow_inf_nan=False, description="learning rate of the weight matrices, in that of the embeddings"
+        0.03,
+        gt=0,
+        allow_inf_nan=False,
+        description="learning rate of the weight matrices, as a multiple of that of the embeddings",
     )
     l2: float = Field(
         0.25, ge=0, allow_inf_nan=False, description="lambda, on the squared norm of all parameters; the loss is a sum"
@@ -61,7 +64,7 @@ class TrainingConfig(BaseModel):
         None,
         ge=0,
         le=1,
-        description="of softmax: 0 is the log loss; the more, the less samples count that look hopeless; auto: "
+        description="of softmax: 0 is the log loss; the larger, the less a sample counts whose target scores low; auto: "
         f"0.3 with up to 20 training events an item, less with more, 0 from {VERY_DENSE} on",
     )
     candidates: int = Field(
