@@ -114,12 +114,12 @@ def _beside_the_others(page: Page, runs: Sequence[Run]) -> None:
         return
     p = holm(np.array([p_between(runs, [other], "recall@10") for other in others])).tolist()
     ours_ = np.mean([run.metrics["recall@10"] for run in runs])
-    better, worse = [], []
+    better: list[str] = []
+    worse: list[str] = []
     for other, each in sorted(zip(others, p, strict=True), key=lambda pair: -pair[0].metrics["recall@10"]):
         name = other.spec.system + ("†" if other.stopped_by == "time" else "")
-        (better if other.metrics["recall@10"] > ours_ else worse).append(
-            name + (f" ({p_words(each)})" if each >= 0.01 else "")
-        )
+        ranked = better if other.metrics["recall@10"] > ours_ else worse
+        ranked.append(name if each < 0.01 else f"{name} ({p_words(each)})")
     page.add(
         f"Beside the systems of the table below, in recall@10, each user's mean over seeds, MA-GNN here is behind "
         f"{'; '.join(better) or 'none'}; and ahead of {'; '.join(worse) or 'none'}. p<.01 where nothing is said, {TEST}. "

@@ -13,8 +13,8 @@ Written by `python -m benchmarks.settings_page`, from the descriptions in the co
 
 `magnn fit events.csv --config settings.toml -o model` takes a TOML file of what is to differ from the preset, and in a
 program `magnn.fit(split, config=...)` its name, or a dictionary of the same form. `magnn tune` writes such a file, and the
-`fit.json` of every model has all settings that it was fitted with. What is `"auto"` is worked out from the training events, once for
-both phases of a fit; only `gce_q` is worked out anew from the events of the refit.
+`fit.json` of every model has all settings that it was fitted with. What is `"auto"` is worked out from the training
+events, once for both phases of a fit; only `gce_q` is worked out anew from the events of the refit.
 
     preset = "best"
 
