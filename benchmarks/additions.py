@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paper.process import how_to_run, run_missing
+from benchmarks.process import how_to_run, run_missing
 from benchmarks.results_tables import (
     Page,
     duration,

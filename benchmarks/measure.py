@@ -54,7 +54,7 @@ class Row:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of one run."""
+    """How long one run of it takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -17,7 +17,7 @@ def peak_gib() -> float:
 
 
 def peak_gib_of_children() -> float:
-    """Of the largest process that this one has started and waited for, or of this one until then, if that was larger."""
+    """Peak of the largest process that this one has started and waited for; its own until then, if that was larger."""
     return _rusage_gib(resource.RUSAGE_CHILDREN)
 
 

@@ -193,7 +193,7 @@ def _best_over_seeds(page: Page, first: Run) -> None:
 
 
 def _not_judged(page: Page, names: Sequence[str], data: str, protocol: Protocol) -> None:
-    """Of systems without a row: what the validation events said of those that were tried, and which were not."""
+    """On systems without a row: what the validation events said of those that were tried, and which were not."""
     best = {
         name: max(run.valid[SELECT_BY] for run in tried)
         for name in names
@@ -220,7 +220,7 @@ def _published(page: Page, data: str, protocol: Protocol) -> None:
 
 
 def _p_values(runs: Sequence[Run], reference: Run) -> dict[tuple[str, str], str]:
-    """Of each other system and metric, corrected, as the table shows them."""
+    """p of each other system and metric, corrected, as the table shows it."""
     others = [run for run in runs if run is not reference]
     found: dict[tuple[str, str], str] = {}
     for metric in COMPARED:

@@ -8,7 +8,7 @@ failed is recorded and does not stop the rest.
 from argparse import ArgumentParser
 
 from benchmarks.paper.experiments import EXPERIMENTS
-from benchmarks.paper.process import how_to_run, run_missing
+from benchmarks.process import how_to_run, run_missing
 from benchmarks.runs import LOGS, until_stopped
 
 

@@ -54,7 +54,7 @@ def final_specs(name: str, data: str, protocol: Protocol, *, refit: bool, seed: 
 
 
 def system_of(name: str) -> System:
-    """By name."""
+    """The system of that name."""
     return next(system for system in SYSTEMS if system.name == name)
 
 

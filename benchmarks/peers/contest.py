@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.measure import SCRATCH, about
-from benchmarks.paper.process import run_in_process
 from benchmarks.peers import environments
 from benchmarks.peers.comparison import BEST, OURS, SEEDS, best_of, final_specs, setting_specs, system_of
+from benchmarks.process import run_in_process
 from benchmarks.runs import KS, Run, Spec, describe, failed, judge, read_split, store, stored
 from magnn.data.interactions import Histories
 from magnn.data.split import Protocol, Split

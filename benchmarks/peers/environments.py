@@ -77,7 +77,7 @@ def code_of(folder: str) -> str:
 
 
 def hash_of(folder: str) -> str:
-    """Of the files that make a peer's results."""
+    """A short hash of the files that make a peer's results."""
     adapter = PEERS / folder / "adapter.py"
     shared = [file for module, file in SHARED.items() if f"from {module} import" in adapter.read_text()]
     beside = sorted(set(adapter.parent.glob("*.py")) - {adapter})

@@ -298,17 +298,17 @@ def _events(path: Path, events: pl.DataFrame, about: dict[str, Any]) -> Interact
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
-    """In memory of their own: what safetensors reads stays the file's, which may be written over."""
+    """Tensors of a file, in memory of their own: what safetensors reads stays the file's, which may be written over."""
     return {name: value.clone() for name, value in load_file(path).items()}
 
 
 def _table(path: Path) -> pl.DataFrame:
-    """That very file: no "[" in a folder's name is a pattern, no "=" a column."""
+    """The table in that very file: no "[" in a folder's name is a pattern, no "=" a column."""
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
 def _manifest(path: Path) -> Any:
-    """Of a model that this version reads; with hashes."""
+    """The manifest of a model that this version reads, with the hashes of its files."""
     try:
         found = path.exists()
     except OSError as error:  # no right to look, or a name too long

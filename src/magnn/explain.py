@@ -56,7 +56,7 @@ class FromItem:
 
     @property
     def total(self) -> float:
-        """All together."""
+        """What the item puts into the score: its parts added up."""
         return (self.short_term or 0.0) + self.co_occurrence + self.graph
 
 
@@ -127,7 +127,7 @@ class Explanation:
     notes: list[str] = field(default_factory=list)
 
     def share(self, value: float) -> float:
-        """Of the sum of the parts' absolute values, which is the score where no part speaks against the item."""
+        """A value divided by the sum of the parts' absolute values: the score, where no part speaks against the item."""
         return value / (sum(map(abs, self.parts.values())) or 1.0)
 
     def causes(self) -> list[Cause]:

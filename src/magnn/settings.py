@@ -31,7 +31,7 @@ class Settings(BaseModel):
     graph: GraphConfig = GraphConfig()
 
     def for_log(self, events: int, items: int) -> "Settings":
-        """The same with what is left to a log of so many events and items decided."""
+        """These settings for a log of so many training events and items: what was left to it is decided."""
         decided = {"model": self.model.for_log(events, items), "training": self.training.for_log(events)}
         return self.model_copy(update=decided)
 

@@ -10,13 +10,13 @@ from magnn.errors import InputError
 
 
 def from_scipy(matrix: sp.csr_array) -> Tensor:
-    """The same matrix as a sparse tensor, in the same memory where its indices have 32 bits."""
+    """A SciPy matrix as a sparse tensor, in the same memory where its indices have 32 bits."""
     crow, column, values = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
     return csr(crow, column, values, (matrix.shape[0], matrix.shape[1]))
 
 
 def transposed(matrix: Tensor) -> Tensor:
-    """Of a sparse matrix in rows (CSR), in rows; on the CPU."""
+    """The transpose of a sparse matrix on the CPU; both are stored by rows (CSR)."""
     height, width = matrix.shape
     parts = (matrix.values().numpy(), matrix.col_indices().numpy(), matrix.crow_indices().numpy())
     flipped = sp.csr_array(parts, shape=(height, width)).tocsc()

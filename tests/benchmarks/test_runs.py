@@ -13,10 +13,9 @@ import pytest
 import torch
 
 import magnn
-from benchmarks import runs
+from benchmarks import process, runs
 from benchmarks.measure import ROOT
-from benchmarks.paper import process
-from benchmarks.paper.process import run_missing
+from benchmarks.process import run_missing
 from benchmarks.runs import (
     KS,
     Run,

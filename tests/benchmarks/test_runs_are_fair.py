@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import magnn
-from benchmarks import runs
-from benchmarks.paper import process
+from benchmarks import process, runs
 from benchmarks.peers import contest, environments
 from benchmarks.peers.comparison import final_specs, setting_specs
 from benchmarks.peers.own.adapter import ease

@@ -24,7 +24,7 @@ LEAST_SHARE = 0.02  # of the score, for an item to have a line of its own in an 
 
 
 def console_of(stderr: bool) -> Console:
-    """Of standard error, or of standard output."""
+    """A console that writes to standard error, or to standard output."""
     stream = sys.stderr if stderr else sys.stdout
     watched = stream.isatty()
     return Console(

@@ -176,7 +176,7 @@ def _numbered(column: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
 
 
 def _renumbered(ids: pl.Series, numbers: NDArray[np.int32]) -> tuple[pl.Series, NDArray[np.int32]]:
-    """The same without ids that no event has any more."""
+    """Ids and numbers without the ids that no event has any more."""
     present = np.bincount(numbers, minlength=len(ids)) > 0
     if present.all():
         return ids, numbers

@@ -17,7 +17,7 @@ from magnn.model.magnn import MAGNN, QueryParts
 
 
 class Addends(NamedTuple):
-    """Of B query vectors.
+    """What B query vectors are the sum of.
 
     Attributes:
         parts: as of `MAGNN.parts`.

@@ -69,7 +69,7 @@ class ModelConfig(BaseModel):
         return self
 
     def for_log(self, events: int, items: int) -> "ModelConfig":
-        """The same with what it leaves to the log decided (docs/experiments.md).
+        """This network for a log of so many training events: what was left to it is decided (docs/experiments.md).
 
         On a sparse log, a layer that can combine only remembers, and the length of a vector says how often it was trained
         rather than how much its item is liked; on a dense one both have enough to learn from.

@@ -165,7 +165,7 @@ class GraphPart:
         return sp.csr_array((self._recency(age_X).ravel(), place), shape=(histories.n_users, self.weighted.shape[0]))
 
     def by_event(self, history: Histories, item: int) -> NDArray[np.float64]:
-        """Of one history: what each of its last events, latest first, puts into graph(u, item), (R,)."""
+        """What each of a history's last events, latest first, puts into graph(u, item), (R,)."""
         _, item_R, age_R = recent_events(history, self.recent)
         if len(item_R) == 0:
             return np.zeros(0)

@@ -90,7 +90,7 @@ def evaluate_scorer(
 def evaluate_lists(
     items_UK: NDArray[np.int64], users: NDArray[np.int64], held_out: Histories, *, intervals: bool = True
 ) -> Evaluation:
-    """The same for lists that somebody else has made.
+    """Metrics of lists, whoever made them.
 
     Args:
         items_UK: item numbers, best first, without repeats and without what the user has seen; -1 where a list ends early.

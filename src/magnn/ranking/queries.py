@@ -84,6 +84,6 @@ def user_scorer(
 def network_scorer(
     model: MAGNN, histories: Histories, users: NDArray[np.int64] | None = None, focus: float = 0.0
 ) -> DotScorer:
-    """The same of the network alone."""
+    """Scores of users by the network alone; arguments as of `user_scorer`."""
     numbers = np.arange(histories.n_users) if users is None else users
     return DotScorer(encode(model, numbers, histories, focus), model.items.detach().cpu())

@@ -90,7 +90,7 @@ class TrainingConfig(BaseModel):
         return self
 
     def for_log(self, events: int) -> "TrainingConfig":
-        """The same with the epochs decided, if they are left to the log.
+        """These settings for a log of so many training events: its epochs are decided.
 
         Where items have very many events, one epoch teaches their rows what several do on a small log.
 
@@ -104,7 +104,7 @@ class TrainingConfig(BaseModel):
         return self.model_copy(update={"epochs": min(max(round(MANY_EVENTS / max(events, 1)), 1), FEW_EPOCHS)})
 
     def for_samples(self, samples: int) -> "TrainingConfig":
-        """The same with the batch and its learning rate decided, if they are left to the log.
+        """These settings for so many samples: batch and learning rate are decided.
 
         Example:
             >>> config = TrainingConfig(loss="softmax", targets=1).for_samples(100_000)

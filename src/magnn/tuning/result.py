@@ -36,7 +36,7 @@ class Tuned:
 
     @property
     def value(self) -> float:
-        """Of the best trial."""
+        """The validation metric of the best trial."""
         assert self.best.value is not None
         return self.best.value
 

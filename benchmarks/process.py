@@ -1,4 +1,4 @@
-"""Runs of the package's own model, each in a process of its own: `python -m benchmarks.paper.process SPEC [cuda]`."""
+"""Runs of the package's own model, each in a process of its own: `python -m benchmarks.process SPEC [cuda]`."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def run_in_process(spec: Spec, *, threads: int | None = None, device: str = "cpu
         InputError: its log is not there, or another process trains it; nothing is recorded.
     """
     log_path(spec.data)
-    command = [sys.executable, "-m", "benchmarks.paper.process", spec.model_dump_json(), device]
+    command = [sys.executable, "-m", "benchmarks.process", spec.model_dump_json(), device]
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     stderr = subprocess.DEVNULL if quiet else None
     code = subprocess.run(command, cwd=ROOT, env=environment, stderr=stderr, check=False).returncode
