@@ -21,7 +21,7 @@ from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.settings import make_settings
 from magnn.training.negatives import UnseenItems
-from magnn.training.trainer import batch_loss, make_optimizer
+from magnn.training.trainer import batch_bpr, make_optimizer
 
 EPOCHS = 5
 
@@ -56,7 +56,7 @@ def make_step(train: Histories, *, plain: bool = False) -> Step:
         if plain:
             loss = reference.batch_loss(model, adjacency, batch, negatives)
         else:
-            loss = batch_loss(model, batch, negatives, config)
+            loss = batch_bpr(model, batch, negatives, config)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 

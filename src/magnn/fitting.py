@@ -26,10 +26,10 @@ from magnn.ranking.rank import Scorer
 from magnn.recommender import Recommender
 from magnn.settings import Config, Settings, make_settings
 from magnn.storage import alone, explained
-from magnn.torch_state import check_defaults, seed_device
+from magnn.torch_state import apart_from_the_caller, check_defaults, seed_device
 from magnn.training.checkpoint import load_checkpoint, save_checkpoint
 from magnn.training.mixture import fit_mixture
-from magnn.training.trainer import EpochLog, Saver, TrainingProgress, TrainingState, make_optimizer, train
+from magnn.training.trainer import GRAPH_PHASE, EpochLog, Saver, TrainingProgress, TrainingState, make_optimizer, train
 
 
 def fit(
@@ -85,12 +85,8 @@ def fit(
     if checkpoints is not None:
         checkpoints = Path(checkpoints)
     others = "another fit keeps its checkpoints there; wait for its end, or choose another place"
-    if device == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     place = nullcontext() if checkpoints is None else alone(checkpoints, others)
-    # Gradients are computed whatever is around. The caller's random numbers go on as if nothing had been.
-    with place, ONE_AT_A_TIME, torch.inference_mode(mode=False), torch.random.fork_rng(list(gpus)):
+    with place, ONE_AT_A_TIME, apart_from_the_caller(torch.device(device)):
         if checkpoints is not None and not resume:
             discard_checkpoints(checkpoints)
         try:
@@ -124,10 +120,16 @@ def fit(
                     model, graph, refitted = final, counted, True
         except KeyboardInterrupt:
             completed = False
-            if graph is None and settings.graph.neighbours:
-                nothing = Histories(np.zeros(0, np.int32), np.zeros(1, np.int64), history.n_items)
-                graph = count_neighbours(nothing, settings.graph, Mixture.silent())
+            graph = graph or _silent_graph(settings, history.n_items)
     return Recommender(model, split, settings, seed, refitted, logs, completed, graph)
+
+
+def _silent_graph(settings: Settings, n_items: int) -> GraphPart | None:
+    """A graph part without counts, whose every score is 0; None where the settings have none."""
+    if not settings.graph.neighbours:
+        return None
+    nothing = Histories(np.zeros(0, np.int32), np.zeros(1, np.int64), n_items)
+    return count_neighbours(nothing, settings.graph, Mixture.silent())
 
 
 def check_device(device: str) -> None:
@@ -146,7 +148,6 @@ def check_seed(seed: int) -> int:
 
 
 PHASES = ("select", "refit", "train")
-GRAPH_PHASE = "graph"
 SEEDS = 2**64  # that PyTorch takes
 ONE_AT_A_TIME = RLock()  # PyTorch has one stream of random numbers for all threads
 JUDGED = 2**34  # scores computed in a validation: 17,000 users of a million items, everybody in most logs

@@ -1,5 +1,8 @@
 """PyTorch's state of a whole process: what of it we need, and what we leave alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from magnn.errors import InputError
@@ -18,6 +21,16 @@ def check_defaults() -> None:
         raise InputError(
             f"PyTorch's default is {ours.device}; torch.set_default_device('cpu') first, magnn.fit has its own device="
         )
+
+
+@contextmanager
+def apart_from_the_caller(device: torch.device) -> Iterator[None]:
+    """Gradients are computed whatever is around, and the caller's random numbers go on as if nothing had been."""
+    if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    with torch.inference_mode(mode=False), torch.random.fork_rng(list(gpus)):
+        yield
 
 
 def seed_device(seed: int, device: torch.device) -> None:

@@ -15,7 +15,7 @@ from magnn.model.magnn import MAGNN
 from magnn.model.short_term import ItemGraph
 from magnn.training.config import TrainingConfig
 from magnn.training.negatives import UnseenItems
-from magnn.training.trainer import batch_loss
+from magnn.training.trainer import batch_bpr
 from tests.worlds import histories_of
 
 
@@ -39,7 +39,7 @@ def test_step_is_the_plain_one(sequences: list[list[int]], dim: int, n_negatives
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(long_term, "GROUP", group)
-        fast = _loss_and_gradients(model, batch_loss(model, batch, negatives, config))
+        fast = _loss_and_gradients(model, batch_bpr(model, batch, negatives, config))
     adjacency = reference.adjacency(histories, 2)
     plain = _loss_and_gradients(model, reference.batch_loss(model, adjacency, batch, negatives))
     assert fast.keys() == plain.keys()

@@ -114,8 +114,8 @@ def test_a_refit_that_diverges_says_how_to_keep_what_was_chosen(
     split, settings = small_world(), config(epochs=2)
     train_epoch = trainer._train_epoch
 
-    def diverging(*args: Any) -> float:
-        return math.nan if args[5] == "refit" else train_epoch(*args)
+    def diverging(*args: Any, **how: Any) -> float:
+        return math.nan if how["phase"] == "refit" else train_epoch(*args, **how)
 
     monkeypatch.setattr(trainer, "_train_epoch", diverging)
     with pytest.raises(InputError, match=r"set learning_rate in .*, or do without a refit \(--no-refit --resume"):

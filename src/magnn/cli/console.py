@@ -68,7 +68,7 @@ def describe_fit(recommender: "Recommender") -> None:
     """Which epoch was chosen, by what, and how long the training took."""
     chosen = recommender.settings.training.select_by
     best = recommender.best_epoch
-    whole = [log for log in recommender.logs if log.phase == "graph"]
+    whole = [log for log in recommender.logs if not log.is_epoch]
     epochs = len(recommender.logs) - len(whole)
     value = f"; best epoch {best.epoch} with validation {chosen} {best.metrics[chosen]:.4f}" if best else ""
     value += f", with the graph {whole[0].metrics[chosen]:.4f}" if whole else ""

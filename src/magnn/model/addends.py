@@ -48,7 +48,7 @@ def addends(model: MAGNN, users_B: Tensor, history_BW: Tensor, focus: float = 0.
         True
     """
     config, padding = model.config, model.n_items
-    parts = model.parts_as_they_are(users_B, history_BW, focus)
+    parts = model.raw_parts(users_B, history_BW, focus)
     history_BH, recent_BL = history_BW[:, : -config.short_window], history_BW[:, -config.short_window :]
     input_ND = model.embeddings.input_D.weight
     n = len(users_B)

@@ -111,33 +111,35 @@ class MAGNN(nn.Module):
                 `long_window + short_window`.
             focus: added to the gate; must be 0 where there is none.
         """
-        return self.parts_in_query(self.parts_as_they_are(users_B, history_BW, focus))
+        return self.parts_in_query(self.raw_parts(users_B, history_BW, focus))
 
     def parts_in_query(self, parts: QueryParts) -> QueryParts:
-        """`parts` from `parts_as_they_are`."""
+        """`parts` from `raw_parts`."""
         *addends, gate = parts
         in_query_B5D = self.in_query(parts.query(), torch.stack(addends, dim=1))
         taste, short_term, long_term, memory, co_occurrence = in_query_B5D.unbind(dim=1)
         return QueryParts(taste, short_term, long_term, memory, co_occurrence, gate)
 
     def in_query(self, sum_BD: Tensor, addends_BXD: Tensor) -> Tensor:
-        """What addends of `parts_as_they_are`, or of these, come to in the query vector, (B, X, D).
+        """What addends of `raw_parts`, or of these, come to in the query vector, (B, X, D).
 
         The feed-forward layer and cosine scores come after the sum; each shares out what it does to the sum.
         """
         if self.config.feed_forward:
             addends_BXD = addends_BXD + self.feed_forward.shared_out(sum_BD, addends_BXD)
-        return addends_BXD * self._factor(self._together(sum_BD)).unsqueeze(1) if self.config.cosine else addends_BXD
+        if self.config.cosine:
+            addends_BXD = addends_BXD * self._cosine_factor(self._with_feed_forward(sum_BD)).unsqueeze(1)
+        return addends_BXD
 
-    def _together(self, sum_BD: Tensor) -> Tensor:
+    def _with_feed_forward(self, sum_BD: Tensor) -> Tensor:
         return sum_BD + self.feed_forward(sum_BD) if self.config.feed_forward else sum_BD
 
-    def _factor(self, query_BD: Tensor) -> Tensor:
+    def _cosine_factor(self, query_BD: Tensor) -> Tensor:
         """What brings query vectors to the length of cosine scores, (B, 1)."""
         factor_B1: Tensor = self.config.cosine_scale / query_BD.norm(dim=1, keepdim=True).clamp(min=1e-12)
         return factor_B1
 
-    def parts_as_they_are(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
+    def raw_parts(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> QueryParts:
         """`parts` before the feed-forward layer and the length of cosine scores."""
         config = self.config
         input_ND = self.embeddings.input_D.weight
@@ -169,9 +171,9 @@ class MAGNN(nn.Module):
 
     def forward(self, users_B: Tensor, history_BW: Tensor, focus: float = 0.0) -> Tensor:
         """Query vectors v_u, (B, D), to be multiplied with `items`; with dropout in training. Arguments as of `parts`."""
-        query_BD = self._together(self.parts_as_they_are(users_B, history_BW, focus).query())
+        query_BD = self._with_feed_forward(self.raw_parts(users_B, history_BW, focus).query())
         if self.config.cosine:
-            query_BD = query_BD * self._factor(query_BD)
+            query_BD = query_BD * self._cosine_factor(query_BD)
         return nn.functional.dropout(query_BD, self.config.dropout, self.training)
 
     def items_of(self, numbers_X: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def _fit(recommender: Recommender) -> dict[str, Any]:
     return {
         "parts": [words for name, words in REASONS.items() if getattr(config, name)],
         "parameters": sum(p.numel() for p in recommender.model.parameters()),
-        "epochs": sum(log.phase != "graph" for log in logs),
+        "epochs": sum(log.is_epoch for log in logs),
         "seconds": recommender.fit_seconds,
         "best": recommender.best_epoch,
         "chosen": settings.training.select_by,

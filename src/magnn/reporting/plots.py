@@ -127,7 +127,7 @@ def _figure(rows: int = 1, columns: int = 1, height: float = 2.6, **options: Any
 def training(logs: Sequence[EpochLog]) -> "Figure":
     """Loss of each phase, and validation metrics, over epochs."""
     figure, (left, right) = _figure(1, 2)
-    phases = [phase for phase in dict.fromkeys(log.phase for log in logs) if phase != "graph"]
+    phases = list(dict.fromkeys(log.phase for log in logs if log.is_epoch))
     names = {"select": "train", "refit": "refit on train + valid", "train": "train"}
     for phase, color, style in zip(phases, (BLUE, ORANGE), ("o-", "s--"), strict=False):
         of_phase = [log for log in logs if log.phase == phase]

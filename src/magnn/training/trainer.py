@@ -22,6 +22,8 @@ from magnn.training.config import TrainingConfig
 from magnn.training.losses import bpr, softmax_loss
 from magnn.training.negatives import UnseenItems
 
+GRAPH_PHASE = "graph"
+
 
 @dataclass(frozen=True)
 class EpochLog:
@@ -41,6 +43,11 @@ class EpochLog:
     train_seconds: float
     valid_seconds: float
     metrics: dict[str, float]
+
+    @property
+    def is_epoch(self) -> bool:
+        """Whether it is of an epoch of the network."""
+        return self.phase != GRAPH_PHASE
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,18 @@ def train(
         while not state.finished(epochs, config.patience):
             epoch = state.epoch + 1
             started = time.perf_counter()
-            loss = _train_epoch(model, windows, unseen, config, optimizer, phase, seed, epoch, epochs, progress)
+            loss = _train_epoch(
+                model,
+                windows,
+                unseen,
+                config,
+                optimizer,
+                phase=phase,
+                seed=seed,
+                epoch=epoch,
+                epochs=epochs,
+                progress=progress,
+            )
             trained = time.perf_counter()
             # What the last step made of the weights is in no loss yet.
             if not math.isfinite(loss) or not all(map(_usable, model.parameters())):
@@ -182,6 +200,7 @@ def _train_epoch(
     unseen: UnseenItems,
     config: TrainingConfig,
     optimizer: torch.optim.Optimizer,
+    *,
     phase: str,
     seed: int,
     epoch: int,
@@ -203,7 +222,7 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         if config.loss == "bpr":
-            loss = batch_loss(model, batch, unseen.draw(batch.users_B, config.targets * config.negatives, rng), config)
+            loss = batch_bpr(model, batch, unseen.draw(batch.users_B, config.targets * config.negatives, rng), config)
         else:
             loss = batch_softmax(model, batch, windows.histories, config, rng)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -215,7 +234,7 @@ def _train_epoch(
     return total / len(windows)
 
 
-def batch_loss(
+def batch_bpr(
     model: MAGNN, batch: Batch, negatives_BX: np.ndarray[tuple[int, int], np.dtype[np.int64]], config: TrainingConfig
 ) -> Tensor:
     """BPR summed over one batch; `negatives_BX` are `config.negatives` for each target."""
