@@ -186,13 +186,9 @@ def test_the_faster_network_is_the_librarys_but_for_padding(library: str, code: 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=name_of)
-def test_it_keeps_the_contract_and_learns(
-    peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
-) -> None:
-    lists, report, progress = run(tmp_path, peer)
+def check_lists(lists: NDArray[np.int32]) -> float:
+    """Each list has new items and then its end, the user without events none; recall@10 of the others."""
     history, test = events()["history"], events()["test"]
-
     assert lists.dtype == np.int32
     assert lists.shape == (N_USERS + 2, K)
     for user, row in enumerate(lists.tolist()):
@@ -202,12 +198,39 @@ def test_it_keeps_the_contract_and_learns(
         assert not set(items) & set(history.get(user, []))
         assert max(items, default=0) <= N_ITEMS
     assert (lists[EMPTY_USER] == -1).all()
+    return float(np.mean([test[user][0] in lists[user, :10] for user in range(N_USERS)]))
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "learns"),
+    [
+        ("popularity", {}, False),
+        ("item-knn", {"exponent": 0.5, "decay": 0.3}, True),
+        ("ease", {"regularisation": 10.0}, True),
+    ],
+    ids=["popularity", "item-knn", "ease"],
+)
+def test_our_own_baselines_keep_it_too(model: str, settings: dict[str, Any], learns: bool, tmp_path: Path) -> None:
+    lists, report, _ = run(tmp_path, ("own", model, settings, None, True))
+    recall = check_lists(lists)
+    assert not learns or recall > 3 * 10 / (N_ITEMS - LENGTH)
+    assert (lists[NEW_USER, 0] >= 0).all()
+    assert 0 < report["valid"]["ndcg@10"] <= 1
+    assert all(report[name] > 0 for name in ("train_seconds", "valid_seconds", "recommend_seconds", "peak_gib"))
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=name_of)
+def test_it_keeps_the_contract_and_learns(
+    peer: tuple[str, str, dict[str, Any], int | None, bool], tmp_path: Path
+) -> None:
+    lists, report, progress = run(tmp_path, peer)
+    recall = check_lists(lists)
     assert (lists[NEW_USER, 0] >= 0) == peer[4]
 
+    test = events()["test"]
     hits = [
         row.tolist().index(test[user][0]) if test[user][0] in row[:10] else None for user, row in enumerate(lists[:50])
     ]
-    recall = np.mean([place is not None for place in hits])
     ndcg = np.mean([0 if place is None else 1 / math.log2(place + 2) for place in hits])
     assert recall > 3 * 10 / (N_ITEMS - LENGTH)  # three times chance
     assert report["own_metrics"]["recall@10"] == pytest.approx(recall, abs=1e-6)
