@@ -263,16 +263,6 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
     seen[known.items] = True
     ahead = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(scores)) < item))
     rank = None if seen[item] else 1 + int((ahead & ~seen).sum())
-    window = history_1W[0].numpy()
-    longer = window[: -config.short_window]
-    trained_on = fitted.split.part < (TEST if fitted.refit else VALID)
-    notes = []
-    if not trained_on[events.histories.items == item].any():
-        notes.append("It was in no training event, so its score means next to nothing.")
-    if len(known.items) == 0:
-        popular = fitted.graph_part is not None and bool(fitted.graph_part.popularity.any())
-        speaks = " and ".join(["general taste"] * config.taste + ["popularity"] * popular)
-        notes.append(f"There is no history, so {'only ' + speaks if speaks else 'nothing'} can speak.")
     vector = items_ND[item].double()
 
     def parts(of: int) -> dict[str, float]:
@@ -295,10 +285,23 @@ def explain(fitted: Fitted, user: int, known: Histories, item: int, focus: float
         by_item=_by_item(fitted, found, vector, known, item),
         by_memory_unit=(found.memory_BMD[0].double() @ vector).tolist(),
         gate=None if found.parts.gate is None else float(found.parts.gate.mean()),
-        read=_read(fitted, found, longer),
+        read=_read(fitted, found, history_1W[0, : -config.short_window].numpy()),
         listed=listed,
-        notes=notes,
+        notes=_notes(fitted, known, item),
     )
+
+
+def _notes(fitted: Fitted, known: Histories, item: int) -> list[str]:
+    """What makes a score say less than it seems to."""
+    notes = []
+    trained_on = fitted.split.part < (TEST if fitted.refit else VALID)
+    if not trained_on[fitted.split.events.histories.items == item].any():
+        notes.append("It was in no training event, so its score means next to nothing.")
+    if len(known.items) == 0:
+        popular = fitted.graph_part is not None and bool(fitted.graph_part.popularity.any())
+        speaks = " and ".join(["general taste"] * fitted.model.config.taste + ["popularity"] * popular)
+        notes.append(f"There is no history, so {'only ' + speaks if speaks else 'nothing'} can speak.")
+    return notes
 
 
 def _parts(found: Addends, vector_D: torch.Tensor) -> dict[str, float]:
