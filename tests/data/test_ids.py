@@ -1,5 +1,6 @@
 """What `read_events` makes of the ids of users and items, and how they are asked for."""
 
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -30,6 +31,7 @@ from tests.data.logs import PAIRS, refusal
         ([str(2**63), "1"], ["1", str(2**63)]),  # beyond 64 bits
         (pl.Series([2**63, 1], dtype=pl.UInt64), ["1", str(2**63)]),  # the same ids, the same log
         (pl.Series([3, 1], dtype=pl.UInt8), [1, 3]),
+        (pl.Series([Decimal(2**64), Decimal(1)], dtype=pl.Decimal(20, 0)), ["1", str(2**64)]),
         (pl.Series([10, 9], dtype=pl.Decimal(38, 10)), [9, 10]),  # what Oracle and Snowflake have for integers
         (pl.Series([2**24 - 1, 1], dtype=pl.Float32), [1, 2**24 - 1]),
         (pl.Series(["b", "a"], dtype=pl.Categorical), ["a", "b"]),

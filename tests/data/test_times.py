@@ -69,11 +69,13 @@ def test_one_moment_in_any_iso_form_beside_any_other(written: str) -> None:
 def test_two_units_of_time_in_one_log_are_refused(times: Any, row: int) -> None:
     """Divided by one number, those of the smaller would all come before those of the larger."""
     message = refusal(pl.DataFrame(PAIRS | {"ts": times}))
-    assert f"the data frame, row {row}, column 'ts'" in message and "is another unit of time than" in message
+    assert f"the data frame, row {row}, column 'ts'" in message and "is in another unit of time than" in message
 
 
-def test_a_placeholder_beside_milliseconds_is_no_other_unit() -> None:
-    assert read_events(pl.DataFrame(PAIRS | {"ts": [0, T * 1000]})).times.tolist() == [0, T]
+@pytest.mark.parametrize("unit", [10**3, 10**6, 10**9])
+@pytest.mark.parametrize("early", [0, 8 * 3600, 86_400, 10**8], ids=lambda seconds: f"{seconds} s")
+def test_a_placeholder_or_an_old_event_is_no_other_unit(early: int, unit: int) -> None:
+    assert read_events(pl.DataFrame(PAIRS | {"ts": [early * unit, T * unit]})).times.tolist() == [early, T]
 
 
 def test_files_of_dates_and_of_seconds_are_not_one_log(tmp_path: Path) -> None:

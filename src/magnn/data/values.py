@@ -64,11 +64,12 @@ def ids_of(raw: Source, column: pl.Series, role: str) -> pl.Series:
     """
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise InputError(f"{raw.name}, column {column.name!r} holds {column.dtype}; ids are integers or text")
-    if column.dtype.is_integer():
+    digits = column.dtype.scale if isinstance(column.dtype, pl.Decimal) else 0
+    if column.dtype.is_integer() or (column.dtype == pl.Decimal and digits == 0):
         whole = column.cast(pl.Int64, strict=False)
         if whole.null_count() == column.null_count():  # larger ones stay text, as they do in a text file
             return whole
-    if column.dtype.is_float() or column.dtype == pl.Decimal:
+    if column.dtype.is_float() or digits > 0:
         whole = column.cast(pl.Int64, strict=False)
         wrong = (whole != column).fill_null(True) & ~missing(column)
         refuse(raw, wrong, column, f"is no {role} id; ids are integers or text")
@@ -124,9 +125,11 @@ def seconds_of(raw: Source, column: pl.Series) -> pl.Series:
     if largest <= 1e11:
         return values
     unit = 1e9 if largest > 1e17 else 1e6 if largest > 1e14 else 1e3
-    # As seconds it would be later than March 1973, in this unit it is before.
-    others = (values > 1e8) & (values < 1e8 * unit)
-    refuse(raw, others, column, f"is another unit of time than {largest:.0f} is; write all in one, or as dates")
+    others = pl.zeros(len(values), dtype=pl.Boolean, eager=True)
+    for smaller in (1.0, 1e3, 1e6):
+        if smaller < unit:  # a moment from 1990 to 2100 in this unit, and next to nothing in that of the column
+            others |= values.is_between(6.3e8 * smaller, 4.1e9 * smaller)
+    refuse(raw, others, column, f"is in another unit of time than {largest:.0f}; write all in one, or as dates")
     return values / unit
 
 
