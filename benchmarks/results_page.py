@@ -38,12 +38,12 @@ How fair it is:
 - An hour of training on two cores is for all settings of a peer, one after the other. Some had more (eSASRec on Amazon
   Beauty 83 minutes for three settings, on MovieLens-1M 61 for one, on Amazon CDs 14 for a second one after its hour).
   Some had less, from six minutes to half an hour. What time ended is judged at the best of the epochs that it reached,
-  and the final fit of a table with a refit has as many epochs. The smaller limits ended nine trainings: on Amazon CDs
+  and the final fit of a table with a refit has as many epochs. The smaller limits ended ten trainings: on Amazon CDs
   RecBole's GRU4Rec, GC-SAN and Caser's second setting; on MovieLens-1M, protocol `paper`, RecBole's SASRec, GRU4Rec and
-  eSASRec; on Amazon Beauty GRU4Rec's third setting and, protocol `paper`, GC-SAN's third and eSASRec. The hour, or what
-  was left of it, ended nine more: on Amazon CDs RecBole's SASRec, HGN's third setting and eSASRec; on Amazon Beauty
-  eSASRec's second setting; on MovieLens-1M, leave-one-out, RecBole's SASRec, GRU4Rec, GC-SAN and Caser's third setting,
-  and eSASRec.
+  GC-SAN, and eSASRec; on Amazon Beauty GRU4Rec's third setting and, protocol `paper`, GC-SAN's third and eSASRec. The
+  hour, or what was left of it, ended nine more: on Amazon CDs RecBole's SASRec, HGN's third setting and eSASRec; on Amazon
+  Beauty eSASRec's second setting; on MovieLens-1M, leave-one-out, RecBole's SASRec, GRU4Rec, GC-SAN and Caser's third
+  setting, and eSASRec.
 - Patience is ten epochs without a better one for RecBole's networks (its BPR: twenty) and for RecTools' SASRec with a
   softmax over all items, fifty for what RecTools trains with drawn items; on latest-small five times as many for
   RecTools.

@@ -94,7 +94,9 @@ ON_MOVIELENS_PAPER = (
     "on magnn best leaves out cosine scores: so it has them here. RecBole's SASRec was still getting better when its "
     "half hour was over (validation ndcg@10 .2314 after 4 epochs, .2374 after 5, .2405 after 6); eSASRec hardly any more "
     "(.2460 after 40, .2493 after 50, .2516 after 56, no better up to 64). GRU4Rec, with the library's defaults, had seven "
-    "epochs in its half hour, and was still getting better (.1951 after 5, .2032 after 6, .2103 after 7). "
+    "epochs in its half hour, and was still getting better (.1951 after 5, .2032 after 6, .2103 after 7). GC-SAN, with "
+    "them too, had three of ten minutes each, and was getting better fast (.0864, .1367, .1726): its row says what half an "
+    "hour of it is, not what it can. "
     "Caser's second setting was stopped after three epochs (.1655, where its first, which is judged, had .1564)."
 )
 NOTES = {  # on a comparison
