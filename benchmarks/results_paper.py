@@ -119,7 +119,8 @@ def _beside_the_others(page: Page, runs: Sequence[Run]) -> None:
     for other, each in sorted(zip(others, p, strict=True), key=lambda pair: -pair[0].metrics["recall@10"]):
         name = other.spec.system + ("†" if other.stopped_by == "time" else "")
         ranked = better if other.metrics["recall@10"] > ours_ else worse
-        ranked.append(name if each < 0.01 else f"{name} ({p_words(each)})")
+        said = p_words(each)
+        ranked.append(name if said == "p<.01" else f"{name} ({said})")
     page.add(
         f"Of the systems under amazon-cds, paper, refit, MA-GNN here is behind {'; '.join(better) or 'none'}; and ahead of "
         f"{'; '.join(worse) or 'none'}. In recall@10, each user's mean over seeds; p<.01 where nothing is said, {TEST}. "
